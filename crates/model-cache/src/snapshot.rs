@@ -1,0 +1,136 @@
+//! What the cache has of a commit, as far as names and lengths show it.
+//!
+//! A file under a final name was verified before it got there, so a look at its length is enough for a
+//! warm start; `verify` hashes. Nothing here writes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use speech_flow_model_types::plan::{FileState, StoreView};
+use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId};
+
+use crate::cache::Cache;
+use crate::owner::{Liveness, VolumeClock};
+use crate::staging::{partial_liveness, partials_of, recorded_bytes};
+
+/// Deepest folder of a snapshot that is listed.
+const MAX_DEPTH: usize = 32;
+/// Most files of a snapshot that are listed.
+const MAX_FILES: usize = 100_000;
+
+/// The cache as the planner of one commit sees it.
+#[derive(Debug, Clone)]
+pub struct SnapshotView {
+    cache: Cache,
+    repo: RepoId,
+    commit: CommitHash,
+}
+
+/// A file of a snapshot, found by listing folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotFile {
+    /// Where it stands in the snapshot.
+    pub path: RelPath,
+    /// Its length; `None` when its link is broken.
+    pub size: Option<u64>,
+    /// The digest of its content by the name of its blob; `None` for a plain file.
+    pub digest: Option<Digest>,
+}
+
+impl StoreView for SnapshotView {
+    fn state(&self, file: &RemoteFile) -> FileState {
+        if self.cache.is_linked(&self.repo, &self.commit, file) {
+            return FileState::Linked;
+        }
+        if self.cache.has_blob(&self.repo, file) {
+            return FileState::Blob;
+        }
+        match self.cache.claimable_bytes(&self.repo, file) {
+            0 => FileState::Absent,
+            bytes_present => FileState::Partial { bytes_present },
+        }
+    }
+}
+
+impl Cache {
+    /// The cache as the planner sees it.
+    pub fn view(&self, repo: &RepoId, commit: &CommitHash) -> SnapshotView {
+        SnapshotView { cache: self.clone(), repo: repo.clone(), commit: commit.clone() }
+    }
+
+    /// The folder of a snapshot, which need not exist.
+    pub fn snapshot_path(&self, repo: &RepoId, commit: &CommitHash) -> PathBuf {
+        self.layout().snapshot(repo, commit)
+    }
+
+    /// The files of a snapshot as its folders list them, sorted: for one without a listing of its commit.
+    pub fn snapshot_files(&self, repo: &RepoId, commit: &CommitHash) -> Vec<SnapshotFile> {
+        let mut files = Vec::new();
+        list(&self.snapshot_path(repo, commit), "", MAX_DEPTH, &mut files);
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        files
+    }
+
+    /// Whether the snapshot names the file, by a link to its blob or by a plain file of its length.
+    pub fn is_linked(&self, repo: &RepoId, commit: &CommitHash, file: &RemoteFile) -> bool {
+        let entry = self.layout().snapshot_file(repo, commit, &file.path);
+        match fs::read_link(&entry) {
+            Ok(target) if target == self.layout().link_target(&file.path, &file.digest) => self.has_blob(repo, file),
+            // Another program may write the way to the blob in another form.
+            Ok(_) => match (fs::canonicalize(&entry), fs::canonicalize(self.layout().blob(repo, &file.digest))) {
+                (Ok(entry), Ok(blob)) => entry == blob && self.has_blob(repo, file),
+                _ => false,
+            },
+            Err(_) => self.is_whole(&entry, file),
+        }
+    }
+
+    /// Whether the blob is there: a regular file of the right length inside the cache, or a link to one
+    /// in the store that repositories share.
+    pub fn has_blob(&self, repo: &RepoId, file: &RemoteFile) -> bool {
+        self.is_whole(&self.layout().blob(repo, &file.digest), file)
+    }
+
+    fn is_whole(&self, path: &Path, file: &RemoteFile) -> bool {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() && metadata.len() == file.size => self.is_inside(path),
+            _ => false,
+        }
+    }
+
+    fn is_inside(&self, path: &Path) -> bool {
+        match (fs::canonicalize(path), fs::canonicalize(self.layout().root())) {
+            (Ok(path), Ok(root)) => path.starts_with(root),
+            _ => false,
+        }
+    }
+
+    /// Bytes of a blob that a download would not fetch again.
+    fn claimable_bytes(&self, repo: &RepoId, file: &RemoteFile) -> u64 {
+        let clock = VolumeClock::of_this_machine();
+        let partials = partials_of(self.layout(), repo, &file.digest).into_iter();
+        let dead = partials.filter(|partial| partial_liveness(partial, &clock) == Liveness::Dead);
+        dead.map(|partial| recorded_bytes(&partial, file)).max().unwrap_or(0)
+    }
+}
+
+fn list(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<SnapshotFile>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        // A name that is no valid path cannot be a file of a repository.
+        let Some(path) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else { continue };
+        let Ok(kind) = entry.file_type() else { continue };
+        if kind.is_dir() {
+            if depth > 0 {
+                list(&entry.path(), &format!("{path}/"), depth - 1, files);
+            }
+        } else if let Ok(path) = path.parse()
+            && files.len() < MAX_FILES
+        {
+            let target = fs::metadata(entry.path()).ok().filter(|target| target.is_file());
+            let blob = fs::read_link(entry.path()).ok();
+            let digest = blob.and_then(|blob| blob.file_name()?.to_str()?.parse().ok());
+            files.push(SnapshotFile { path, size: target.map(|target| target.len()), digest });
+        }
+    }
+}

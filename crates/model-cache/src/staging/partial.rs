@@ -1,0 +1,344 @@
+//! One writer's folder for one blob, and how it changes hands.
+//!
+//! A partial belongs to whom its `owner.json` names, and only while the id in there is the one in the
+//! folder's name. It is claimed by renaming the folder to a new id: one of several claimers wins. Until
+//! the winner has written its own record the two ids differ, which nobody takes for abandoned before
+//! it has been so for [`SILENT_AFTER`].
+//!
+//! After a crash: `data` and `journal` are there or not, whole or torn; the journal decides, and what
+//! it does not vouch for is fetched again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use speech_flow_model_types::{Digest, RangeSet, RemoteFile, RepoId};
+
+use crate::cache::Cache;
+use crate::error::CacheError;
+use crate::heartbeat::{Heartbeat, touch};
+use crate::journal::{HEADER_LEN, JournalHeader, MAX_JOURNAL_LEN, parse_journal};
+use crate::layout::Layout;
+use crate::locks::BlobLock;
+use crate::owner::{Liveness, OwnerId, SILENT_AFTER, VolumeClock};
+use crate::trees::read_bounded;
+use crate::volume;
+
+const MAX_OWNER_BYTES: u64 = 64 << 10;
+
+/// Who writes a partial.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PartialOwner {
+    /// The id in the folder's name, when this was written.
+    pub id: String,
+    /// The process.
+    pub owner: OwnerId,
+    /// Whether the process has let go of it.
+    pub released: bool,
+}
+
+/// What a partial's `owner.json` says; `None` when it is missing, damaged or of an earlier owner.
+pub fn partial_owner(partial: &Path) -> Option<PartialOwner> {
+    let name = partial.file_name()?.to_str()?;
+    let (_, id) = Layout::parse_partial(name)?;
+    let bytes = read_bounded(&Layout::partial_owner(partial), MAX_OWNER_BYTES)?;
+    serde_json::from_slice(&bytes).ok().filter(|owner: &PartialOwner| owner.id == id)
+}
+
+/// Whether somebody writes a partial, as far as known.
+pub fn partial_liveness(partial: &Path, clock: &VolumeClock) -> Liveness {
+    match partial_owner(partial) {
+        Some(owner) if owner.released => Liveness::Dead,
+        Some(owner) => owner.owner.liveness(clock.age(&Layout::partial_owner(partial)).ok()),
+        // Just being made, just being claimed, or left by a crash in such a moment.
+        None => match clock.age(partial) {
+            Ok(age) if age > SILENT_AFTER => Liveness::Dead,
+            _ => Liveness::Unknown,
+        },
+    }
+}
+
+/// A partial that is this download's own. Dropping it lets go of it, so that the next run claims it.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    folder: PathBuf,
+    id: String,
+    heartbeat: Option<Arc<Heartbeat>>,
+    end: End,
+    /// Let go last.
+    _lock: Option<BlobLock>,
+}
+
+/// What becomes of the folder when its owner is done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Release,
+    Remove,
+}
+
+/// A partial's open files.
+#[derive(Debug)]
+pub(super) struct OpenPartial {
+    pub(super) data: File,
+    pub(super) journal: Journaled,
+    pub(super) recorded: RangeSet,
+}
+
+/// An open journal at its end.
+#[derive(Debug)]
+pub(super) struct Journaled {
+    pub(super) file: File,
+    pub(super) header: JournalHeader,
+    pub(super) path: PathBuf,
+    pub(super) data_path: PathBuf,
+    heartbeat: Arc<Heartbeat>,
+}
+
+impl Journaled {
+    /// Whether the partial is still this download's.
+    pub(super) fn is_held(&self) -> bool {
+        self.heartbeat.is_held()
+    }
+}
+
+impl Partial {
+    /// A folder without journal or heartbeat, for a file that is small enough to start over.
+    pub(super) fn create_plain(
+        cache: &Cache,
+        repo: &RepoId,
+        file: &RemoteFile,
+        lock: Option<BlobLock>,
+    ) -> Result<Self, CacheError> {
+        cache.create_folder(&cache.layout().partials(repo))?;
+        let id = volume::random_id();
+        let folder = cache.layout().partial(repo, &file.digest, &id);
+        fs::create_dir(&folder).map_err(|error| CacheError::from_io("make the folder", &folder, error))?;
+        Ok(Self { folder, id, heartbeat: None, end: End::Remove, _lock: lock })
+    }
+
+    /// A new folder, or a dead owner's with the most bytes; the other dead ones of the blob go.
+    pub(super) fn open(
+        cache: &Cache,
+        repo: &RepoId,
+        file: &RemoteFile,
+        lock: Option<BlobLock>,
+    ) -> Result<(Self, OpenPartial), CacheError> {
+        let header = JournalHeader { digest: file.digest, size: file.size };
+        let mut lock = lock;
+        remove_leftovers(cache, repo);
+        let claimable = claimable(cache, repo, file);
+        let best = claimable.first().filter(|(recorded, _)| *recorded > 0);
+        if let Some((_, folder)) = best
+            && let Some(mut partial) = Self::claim(cache, repo, file, folder)
+        {
+            match partial.reopen(header) {
+                Ok(open) => {
+                    partial._lock = lock.take();
+                    remove_dead(cache, repo, &claimable[1..]);
+                    return Ok((partial, open));
+                }
+                Err(error) => {
+                    tracing::warn!(path = %partial.folder.display(), %error, "a partial download starts over");
+                    partial.end = End::Remove;
+                }
+            }
+        }
+        remove_dead(cache, repo, &claimable);
+        let mut partial = Self::create_plain(cache, repo, file, lock)?;
+        let heartbeat = write_owner(&partial.folder, &partial.id);
+        let open = heartbeat.and_then(|heartbeat| {
+            partial.heartbeat = Some(Arc::new(heartbeat));
+            partial.create(header)
+        });
+        let open = open.map_err(|error| CacheError::from_io("prepare", &partial.folder, error))?;
+        partial.end = End::Release;
+        Ok((partial, open))
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The bytes.
+    pub(crate) fn data_path(&self) -> PathBuf {
+        Layout::partial_data(&self.folder)
+    }
+
+    /// Whether this download has the blob's lock.
+    pub(super) fn is_locked(&self) -> bool {
+        self._lock.is_some()
+    }
+
+    /// Whether no other process took it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.heartbeat.as_ref().is_none_or(|heartbeat| heartbeat.is_held())
+    }
+
+    /// Its bytes are worth nothing, or are in their final place.
+    pub(crate) fn remove_on_drop(&mut self) {
+        self.end = End::Remove;
+    }
+
+    /// Without records the partial is only a claim on the volume's room.
+    fn has_records(&self) -> bool {
+        fs::metadata(Layout::partial_journal(&self.folder)).is_ok_and(|journal| journal.len() > HEADER_LEN as u64)
+    }
+
+    fn claim(cache: &Cache, repo: &RepoId, file: &RemoteFile, folder: &Path) -> Option<Self> {
+        let id = volume::random_id();
+        let ours = cache.layout().partial(repo, &file.digest, &id);
+        // The touch comes first: the folder must not look abandoned under its new name.
+        touch(folder).and_then(|()| fs::rename(folder, &ours)).ok()?;
+        let heartbeat = match write_owner(&ours, &id) {
+            Ok(heartbeat) => Some(Arc::new(heartbeat)),
+            Err(error) => {
+                tracing::debug!(path = %ours.display(), %error, "a claimed partial could not be marked");
+                None
+            }
+        };
+        Some(Self { folder: ours, id, heartbeat, end: End::Release, _lock: None })
+    }
+
+    fn reopen(&self, header: JournalHeader) -> io::Result<OpenPartial> {
+        let path = Layout::partial_journal(&self.folder);
+        let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let mut bytes = Vec::new();
+        (&file).take(MAX_JOURNAL_LEN).read_to_end(&mut bytes)?;
+        let journal = parse_journal(&bytes).map_err(io::Error::other)?;
+        if journal.header != header {
+            return Err(io::Error::other("the journal is of another file"));
+        }
+        let data = OpenOptions::new().read(true).write(true).open(self.data_path())?;
+        if data.metadata()?.len() != header.size {
+            return Err(io::Error::other("the data has another length"));
+        }
+        file.set_len(journal.valid_len)?;
+        file.seek(SeekFrom::End(0))?;
+        // Allocated again: an interrupted start or a copied volume may have left holes.
+        volume::allocate(&data, header.size)?;
+        Ok(OpenPartial { data, journal: self.journaled(file, header)?, recorded: journal.recorded })
+    }
+
+    fn create(&self, header: JournalHeader) -> io::Result<OpenPartial> {
+        let new = |path: PathBuf| OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let data = new(self.data_path())?;
+        volume::allocate(&data, header.size)?;
+        let mut file = new(Layout::partial_journal(&self.folder))?;
+        file.write_all(&header.encode())?;
+        file.sync_data()?;
+        volume::sync_folder(&self.folder)?;
+        self.folder.parent().map_or(Ok(()), volume::sync_folder)?;
+        Ok(OpenPartial { data, journal: self.journaled(file, header)?, recorded: RangeSet::new() })
+    }
+
+    fn journaled(&self, file: File, header: JournalHeader) -> io::Result<Journaled> {
+        let heartbeat = self.heartbeat.clone().ok_or_else(|| io::Error::other("the partial has no heartbeat"))?;
+        let path = Layout::partial_journal(&self.folder);
+        Ok(Journaled { file, header, path, data_path: self.data_path(), heartbeat })
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_held() {
+            return;
+        }
+        self.heartbeat = None;
+        let end = if self.has_records() { self.end } else { End::Remove };
+        let ended = match end {
+            End::Remove => fs::remove_dir_all(&self.folder),
+            End::Release => write_record(&self.folder, &self.id, true),
+        };
+        match ended {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(path = %self.folder.display(), %error, "a partial could not be let go");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn write_owner(folder: &Path, id: &str) -> io::Result<Heartbeat> {
+    write_record(folder, id, false)?;
+    Ok(Heartbeat::start(Layout::partial_owner(folder)))
+}
+
+fn write_record(folder: &Path, id: &str, released: bool) -> io::Result<()> {
+    let record = PartialOwner { id: id.to_owned(), owner: OwnerId::this_process().clone(), released };
+    let path = Layout::partial_owner(folder);
+    let staged = Layout::staging_name(&path, id);
+    fs::write(&staged, serde_json::to_vec(&record)?)?;
+    fs::rename(&staged, &path)
+}
+
+/// The partials of a blob.
+pub(crate) fn partials_of(layout: &Layout, repo: &RepoId, digest: &Digest) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(layout.partials(repo)) else { return Vec::new() };
+    let names_blob = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.and_then(Layout::parse_partial).is_some_and(|(named, _)| named == *digest)
+    };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(names_blob).collect()
+}
+
+/// How many bytes a partial's journal vouches for.
+pub(crate) fn recorded_bytes(partial: &Path, file: &RemoteFile) -> u64 {
+    let bytes = read_bounded(&Layout::partial_journal(partial), MAX_JOURNAL_LEN);
+    let journal = bytes.and_then(|bytes| parse_journal(&bytes).ok());
+    let fits = |header: JournalHeader| header == JournalHeader { digest: file.digest, size: file.size };
+    journal.filter(|journal| fits(journal.header)).map_or(0, |journal| journal.recorded.len())
+}
+
+/// The partials of a blob that nobody writes, that with the most bytes first.
+fn claimable(cache: &Cache, repo: &RepoId, file: &RemoteFile) -> Vec<(u64, PathBuf)> {
+    let partials = partials_of(cache.layout(), repo, &file.digest);
+    if partials.is_empty() {
+        return Vec::new();
+    }
+    let clock = VolumeClock::read(&cache.layout().partials(repo)).unwrap_or_else(|_| VolumeClock::of_this_machine());
+    let dead = partials.into_iter().filter(|partial| partial_liveness(partial, &clock) == Liveness::Dead);
+    let mut claimable: Vec<_> = dead.map(|partial| (recorded_bytes(&partial, file), partial)).collect();
+    claimable.sort_by(|a, b| b.cmp(a));
+    claimable
+}
+
+/// Takes each dead partial out of the way by a rename first: a claimer must not lose files under its hands.
+fn remove_dead(cache: &Cache, repo: &RepoId, dead: &[(u64, PathBuf)]) {
+    for (_, partial) in dead {
+        let aside = cache.layout().repo_staging(repo, &volume::random_id());
+        if fs::rename(partial, &aside).is_ok()
+            && let Err(error) = fs::remove_dir_all(&aside)
+        {
+            tracing::debug!(path = %aside.display(), %error, "a dead partial could not be removed");
+        }
+    }
+}
+
+/// What a crash left of links and folders on their way, once nobody can be at it any more.
+fn remove_leftovers(cache: &Cache, repo: &RepoId) {
+    let folder = cache.layout().partials(repo);
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let hidden: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_hidden(path)).collect();
+    if hidden.is_empty() {
+        return;
+    }
+    let Ok(clock) = VolumeClock::read(&folder) else { return };
+    for path in hidden {
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        let age = metadata.modified().ok().and_then(|touched| clock.now().duration_since(touched).ok());
+        if age.is_none_or(|age| age <= SILENT_AFTER) {
+            continue;
+        }
+        let removed = if metadata.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        if let Err(error) = removed {
+            tracing::debug!(path = %path.display(), %error, "a leftover could not be removed");
+        }
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}

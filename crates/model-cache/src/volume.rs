@@ -1,0 +1,203 @@
+//! What the volume below a cache can do, found out without writing where that is possible.
+//!
+//! Volumes differ: a read-only mount, SMB without symbolic links, NFS without `fallocate`, file systems
+//! that cannot sync a folder. Each difference is met here, once.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access as AccessMode, FallocateFlags, StatVfsMountFlags};
+use rustix::io::Errno;
+
+/// Whether a folder can be written to, as far as that shows without writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writability {
+    /// Nothing speaks against it.
+    Writable,
+    /// The volume is mounted read-only.
+    ReadOnly,
+    /// This user may not.
+    Denied,
+}
+
+/// Room on a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Size of the volume in bytes.
+    pub total: u64,
+    /// Bytes that this user can still write.
+    pub free: u64,
+}
+
+/// Looks at a folder or, while it does not exist, at the one above that it would be made in.
+///
+/// # Errors
+/// Any error of looking, apart from those that are an answer.
+pub fn writability(folder: &Path) -> io::Result<Writability> {
+    let existing = nearest_existing(folder);
+    let read_only = rustix::fs::statvfs(&existing)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+    if read_only {
+        return Ok(Writability::ReadOnly);
+    }
+    match rustix::fs::access(&existing, AccessMode::WRITE_OK | AccessMode::EXEC_OK) {
+        Ok(()) => Ok(Writability::Writable),
+        Err(Errno::ROFS) => Ok(Writability::ReadOnly),
+        Err(Errno::ACCESS | Errno::PERM) => Ok(Writability::Denied),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The room on the volume that a folder is on; `None` where the volume does not say, as some network
+/// file systems do not.
+///
+/// # Errors
+/// Any error of asking.
+pub fn space(folder: &Path) -> io::Result<Option<Space>> {
+    let volume = rustix::fs::statvfs(nearest_existing(folder))?;
+    if volume.f_blocks == 0 {
+        return Ok(None);
+    }
+    let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
+    Ok(Some(Space { total: bytes(volume.f_blocks), free: bytes(volume.f_bavail) }))
+}
+
+/// The device number of the volume that a folder is on.
+pub(crate) fn device(folder: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok(fs::metadata(nearest_existing(folder))?.dev())
+}
+
+fn nearest_existing(folder: &Path) -> PathBuf {
+    let found = folder.ancestors().find(|path| path.exists());
+    match found {
+        Some(path) if !path.as_os_str().is_empty() => path.to_owned(),
+        _ if folder.is_absolute() => PathBuf::from("/"),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Takes the room for a file at once, so that a full volume shows before the first byte.
+///
+/// Where the volume cannot, the file only gets its length.
+pub(crate) fn allocate(file: &File, size: u64) -> io::Result<()> {
+    if size == 0 {
+        return Ok(());
+    }
+    match rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size)) {
+        Ok(()) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => file.set_len(size),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the names in a folder durable. Volumes that have no such thing are left at that.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if is_unsupported(&error) || error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),
+        // A folder on some FUSE volumes is opened fine and then refuses `fsync`.
+        Err(error) if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether the error says that the volume has no such operation.
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.raw_os_error().map(Errno::from_raw_os_error), Some(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOLCK))
+}
+
+/// Whether the error of making a link says that the volume has none.
+pub(crate) fn has_no_links(error: &io::Error) -> bool {
+    is_unsupported(error)
+        || matches!(
+            error.raw_os_error().map(Errno::from_raw_os_error),
+            Some(Errno::PERM | Errno::XDEV | Errno::MLINK | Errno::INVAL)
+        )
+}
+
+/// Whether a folder takes symbolic links; tried with one that is removed at once.
+///
+/// # Errors
+/// Any error but the volume's refusal.
+pub fn probe_symlinks(folder: &Path) -> io::Result<bool> {
+    let probe = folder.join(format!(".link-{:016x}", rand::random::<u64>()));
+    match std::os::unix::fs::symlink("target", &probe) {
+        Ok(()) => fs::remove_file(&probe).map(|()| true),
+        Err(error) if has_no_links(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a folder and those above it, mode 0777 less the umask.
+pub(crate) fn create_folders(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)
+}
+
+/// Puts content under a name in one step: a reader sees the old content or the new, and after a crash
+/// one of both is there.
+pub(crate) fn write_atomic(staged: &Path, target: &Path, content: &[u8]) -> io::Result<()> {
+    for path in [staged, target] {
+        path.parent().map_or(Ok(()), create_folders)?;
+    }
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(staged)?;
+        file.write_all(content)?;
+        file.sync_data()?;
+        fs::rename(staged, target)
+    })();
+    if written.is_err() {
+        // It may not exist; then there is nothing to remove either.
+        let _ = fs::remove_file(staged);
+        return written;
+    }
+    target.parent().map_or(Ok(()), sync_folder)
+}
+
+/// A name's random part.
+pub(crate) fn random_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_judged_by_the_one_above() {
+        let folder = tempfile::tempdir().expect("temp folder");
+        let deep = folder.path().join("a/b/c");
+        assert_eq!(writability(&deep).expect("answers"), Writability::Writable);
+        assert!(space(&deep).expect("answers").is_some());
+        assert_eq!(fs::read_dir(folder.path()).expect("reads").count(), 0, "looking wrote something");
+    }
+
+    #[test]
+    fn content_written_atomically_has_the_mode_of_the_umask() {
+        let folder = tempfile::tempdir().expect("temp folder");
+        let plain = folder.path().join("plain");
+        File::create(&plain).expect("creates");
+        let mode = |path: &Path| fs::metadata(path).expect("exists").permissions().mode();
+        let target = folder.path().join("a/target");
+        write_atomic(&folder.path().join("s/staged"), &target, b"one").expect("writes");
+        write_atomic(&folder.path().join("s/staged"), &target, b"two").expect("writes");
+        assert_eq!(fs::read(&target).expect("reads"), b"two");
+        assert_eq!(mode(&target), mode(&plain));
+        assert_eq!(fs::read_dir(folder.path().join("s")).expect("reads").count(), 0);
+    }
+
+    #[test]
+    fn allocation_gives_a_file_its_length() {
+        let file = tempfile::tempfile().expect("temp file");
+        allocate(&file, 12_345).expect("allocates");
+        assert_eq!(file.metadata().expect("exists").len(), 12_345);
+    }
+
+    #[test]
+    fn links_are_probed_and_leave_nothing() {
+        let folder = tempfile::tempdir().expect("temp folder");
+        assert!(probe_symlinks(folder.path()).expect("probes"));
+        assert_eq!(fs::read_dir(folder.path()).expect("reads").count(), 0);
+    }
+}
