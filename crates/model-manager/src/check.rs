@@ -1,0 +1,147 @@
+//! Is what is on disk the model? Checked once, remembered by the identity of the files.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use speech_flow_model_cache::{Cache, CacheError, FileVerdict, Writability, verify_file};
+use speech_flow_model_types::RemoteFile;
+use tokio_util::sync::CancellationToken;
+
+use crate::ensure::Asked;
+use crate::error::Error;
+use crate::events::Event;
+use crate::local::Local;
+use crate::manager::ModelManager;
+use crate::model::ModelFile;
+use crate::validate::{self, Fingerprint};
+
+/// What is wrong with a snapshot that looked complete.
+#[derive(Debug)]
+pub(crate) enum Damage {
+    /// Files whose content is not what their hash says.
+    Corrupt(Vec<String>),
+    /// The content is as listed, or its hash is not known, and no model loads from it.
+    Invalid(String),
+}
+
+impl Damage {
+    pub(crate) fn into_error(self, asked: &Asked<'_>) -> Error {
+        let (problems, genuine) = match self {
+            Self::Corrupt(problems) => (problems, false),
+            Self::Invalid(problem) => (vec![problem], true),
+        };
+        Error::InvalidModel { model: asked.spec.to_string(), problems, genuine }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt(problems) => f.write_str(&problems.join("; ")),
+            Self::Invalid(problem) => f.write_str(problem),
+        }
+    }
+}
+
+impl ModelManager {
+    /// Checks a snapshot that this call did not fetch.
+    ///
+    /// What passed before and has not changed passes again without a file being opened. Otherwise every
+    /// file is hashed, since other clients store what arrives unseen; not on a read-only cache, where each
+    /// reader would hash gigabytes at each start: there the writer is trusted, and the model only validated.
+    ///
+    /// Corrupt files are taken away, so that the next download brings them.
+    pub(crate) async fn check(&self, asked: &Asked<'_>, local: &Local) -> Result<Result<(), Damage>, Error> {
+        let memory = memory_of(&local.cache);
+        let fingerprint = Fingerprint::of(&local.path()).ok();
+        let remembered = fingerprint
+            .and_then(|fingerprint| validate::remembered(&local.path(), Some(local.kind), &fingerprint, &memory));
+        if remembered.is_some() {
+            return Ok(Ok(()));
+        }
+        asked.options.events.event(Event::Validating { model: asked.spec.to_string() });
+        let writable = local.cache.writability() == Writability::Writable;
+        if writable {
+            let (local, cancel) = (local.clone(), asked.options.cancel.clone());
+            let corrupt = tokio::task::spawn_blocking(move || take_corrupt_away(&local, &cancel)).await??;
+            if !corrupt.is_empty() {
+                return Ok(Err(Damage::Corrupt(corrupt)));
+            }
+        }
+        self.validate(local, writable).await
+    }
+
+    /// Checks a snapshot whose files were verified as they arrived.
+    pub(crate) async fn check_fetched(&self, asked: &Asked<'_>, local: &Local) -> Result<Result<(), Damage>, Error> {
+        asked.options.events.event(Event::Validating { model: asked.spec.to_string() });
+        self.validate(local, true).await
+    }
+
+    async fn validate(&self, local: &Local, remember: bool) -> Result<Result<(), Damage>, Error> {
+        let local = local.clone();
+        let validated = tokio::task::spawn_blocking(move || {
+            let (path, kind) = (local.path(), Some(local.kind));
+            if remember {
+                validate::validate_remembered(&path, kind, &memory_of(&local.cache))
+            } else {
+                validate::validate(&path, kind)
+            }
+        });
+        Ok(validated.await?.map(drop).map_err(|invalid| Damage::Invalid(invalid.to_string())))
+    }
+}
+
+/// Where it is remembered what passed.
+pub(crate) fn memory_of(cache: &Cache) -> PathBuf {
+    cache.layout().state().join("validated")
+}
+
+/// Hashes every file whose hash is known; says what is wrong with each bad one and moves it out of the way.
+fn take_corrupt_away(local: &Local, cancel: &CancellationToken) -> Result<Vec<String>, Error> {
+    let mut corrupt = Vec::new();
+    for file in &local.files {
+        let Some(expected) = as_remote(file) else { continue };
+        let Some(verdict) = hash(local, &expected, cancel)? else { continue };
+        let actual = match &verdict {
+            FileVerdict::Corrupt { actual, .. } => *actual,
+            _ => None,
+        };
+        let problem = describe(&verdict);
+        local.cache.quarantine_file(&local.repo, &local.commit, &expected, actual, &problem)?;
+        corrupt.push(format!("`{}` {problem}", file.path));
+    }
+    Ok(corrupt)
+}
+
+/// Hashes one file; `None` when it is sound.
+pub(crate) fn hash(
+    local: &Local,
+    expected: &RemoteFile,
+    cancel: &CancellationToken,
+) -> Result<Option<FileVerdict>, Error> {
+    let path = local.path().join(&expected.path);
+    let go_on = |_| if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    match verify_file(&path, expected, go_on) {
+        Ok(FileVerdict::Sound) => Ok(None),
+        Ok(verdict) => Ok(Some(verdict)),
+        Err(CacheError::Cancelled { .. }) => Err(Error::Cancelled),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A verdict as the rest of a sentence that begins with the file's name.
+pub(crate) fn describe(verdict: &FileVerdict) -> String {
+    match verdict {
+        FileVerdict::Sound => "is as listed".to_owned(),
+        FileVerdict::Missing => "is missing".to_owned(),
+        FileVerdict::Corrupt { actual: Some(actual), .. } => format!("has the digest {}", actual.prefixed()),
+        FileVerdict::Corrupt { actual_size, .. } => format!("has {actual_size} bytes"),
+    }
+}
+
+/// The file as a listing has it, when its hash is known.
+pub(crate) fn as_remote(file: &ModelFile) -> Option<RemoteFile> {
+    let digest = file.digest?;
+    Some(RemoteFile { path: file.path.clone(), size: file.size, digest, blob_id: digest.to_string(), xet_hash: None })
+}

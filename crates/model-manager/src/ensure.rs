@@ -1,0 +1,233 @@
+//! `ensure`: settle the commit, look on disk, fetch what is missing, check that it loads.
+
+use std::time::Instant;
+
+use speech_flow_model_cache::{Cache, Writability};
+use speech_flow_model_hub::{HubError, RepoInfo, Source};
+use speech_flow_model_types::{CommitHash, ModelKind, ModelSource, ModelSpec, RelPath, RepoId, Resolved, Revision};
+
+use crate::EnsureOptions;
+use crate::error::Error;
+use crate::events::Event;
+use crate::local::{Found, Local};
+use crate::lockfile::LockedFile;
+use crate::manager::ModelManager;
+use crate::model::{Model, ModelFile, Outcome};
+
+/// A model of a repository, with everything that was asked for.
+pub(crate) struct Asked<'a> {
+    pub(crate) spec: &'a ModelSpec,
+    pub(crate) repo: &'a RepoId,
+    pub(crate) revision: &'a Revision,
+    pub(crate) options: &'a EnsureOptions,
+    pub(crate) started: Instant,
+}
+
+impl Asked<'_> {
+    /// Makes an error of the hub one of this model.
+    pub(crate) fn hub_error(&self, source: HubError) -> Error {
+        match source {
+            HubError::Cancelled => Error::Cancelled,
+            source => Error::Hub { model: self.spec.to_string(), source },
+        }
+    }
+}
+
+impl ModelManager {
+    /// Makes the model ready: on disk, verified, validated.
+    ///
+    /// A commit that is settled (a full hash, a pin, a lockfile's entry) and complete on disk needs no
+    /// request. A branch or tag is looked up once. With the hub down or no request allowed, what is complete
+    /// on disk is a hit. Calls for one model share one download.
+    ///
+    /// # Errors
+    /// [`Error`] says what was tried and what to do.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time; what has arrived is kept and the next call goes on from there.
+    pub async fn ensure_with(&self, spec: &ModelSpec, options: &EnsureOptions) -> Result<Model, Error> {
+        let started = Instant::now();
+        let (repo, revision) = match &spec.source {
+            ModelSource::Folder(path) => return self.user_folder(spec, path, started),
+            ModelSource::Hub { repo, revision } => (repo, revision),
+        };
+        let asked = Asked { spec, repo, revision, options, started };
+        let _turn = self.inner.flights.turn(format!("{repo}@{revision}")).await;
+        tokio::select! {
+            biased;
+            () = options.cancel.cancelled() => Err(Error::Cancelled),
+            model = self.ensure_from_hub(&asked) => model,
+        }
+    }
+
+    async fn ensure_from_hub(&self, asked: &Asked<'_>) -> Result<Model, Error> {
+        if let Some(commit) = self.settled_commit(asked)? {
+            return match self.find(asked, &commit) {
+                Some(Found::Complete(local)) => self.finish_hit(asked, local).await,
+                found if self.is_offline(asked.options) => Err(offline_miss(asked, found)),
+                _ => self.obtain(asked, &commit, None).await,
+            };
+        }
+        if self.is_offline(asked.options) {
+            return self.disk_alone(asked).await;
+        }
+        asked.options.events.event(Event::Resolving { model: asked.spec.to_string() });
+        let info = match self.network()?.hub.resolve(asked.repo, asked.revision).await {
+            Ok(info) => info,
+            Err(error) if error.is_transient() => return self.without_hub(asked, error).await,
+            Err(error) => return Err(asked.hub_error(error)),
+        };
+        match self.find(asked, &info.commit) {
+            Some(Found::Complete(local)) => {
+                self.remember_ref(&local.cache, asked, &info.commit);
+                self.finish_hit(asked, local).await
+            }
+            _ => self.obtain(asked, &info.commit.clone(), Some(info)).await,
+        }
+    }
+
+    /// The commit when no request is needed to know it.
+    pub(crate) fn settled_commit(&self, asked: &Asked<'_>) -> Result<Option<CommitHash>, Error> {
+        if let Some(choice) = &asked.options.lock {
+            if let Some(locked) = choice.lockfile.get(asked.repo, asked.revision) {
+                return Ok(Some(locked.commit().clone()));
+            }
+            if choice.strict {
+                return Err(Error::NotLocked {
+                    model: asked.spec.name.clone(),
+                    revision: asked.revision.clone(),
+                    lockfile: self.inner.config.lockfile.value.clone(),
+                });
+            }
+        }
+        if let Some(commit) = asked.revision.commit() {
+            return Ok(Some(commit));
+        }
+        Ok(self.pinned_commit(asked.repo, asked.revision))
+    }
+
+    /// Offline, the commit is what the cache last saw under the revision's name.
+    async fn disk_alone(&self, asked: &Asked<'_>) -> Result<Model, Error> {
+        match self.find_by_ref(asked) {
+            Some(Found::Complete(local)) => self.finish_hit(asked, local).await,
+            found => Err(offline_miss(asked, found)),
+        }
+    }
+
+    /// The hub is down: what is complete on disk is served, and the reason is said.
+    async fn without_hub(&self, asked: &Asked<'_>, error: HubError) -> Result<Model, Error> {
+        match self.find_by_ref(asked) {
+            Some(Found::Complete(local)) => {
+                let message =
+                    format!("the hub cannot be asked for `{}` ({error}): the copy on disk is used", asked.spec);
+                asked.options.events.event(Event::Warning { message });
+                self.finish_hit(asked, local).await
+            }
+            _ => Err(asked.hub_error(error)),
+        }
+    }
+
+    /// Checks a complete snapshot once; a damaged one is mended when requests are allowed.
+    async fn finish_hit(&self, asked: &Asked<'_>, local: Local) -> Result<Model, Error> {
+        match self.check(asked, &local).await? {
+            Ok(()) => Ok(self.model(asked, &local, Outcome::Hit, 0)),
+            Err(damage) if self.is_offline(asked.options) => Err(damage.into_error(asked)),
+            Err(damage) => {
+                let message = format!("`{}` is damaged on disk ({damage}): it is fetched again", asked.spec);
+                asked.options.events.event(Event::Warning { message });
+                self.obtain(asked, &local.commit.clone(), None).await
+            }
+        }
+    }
+
+    /// Fetches what a commit lacks, and checks the whole.
+    async fn obtain(&self, asked: &Asked<'_>, commit: &CommitHash, info: Option<RepoInfo>) -> Result<Model, Error> {
+        let info = match info {
+            Some(info) => info,
+            None => self.describe(asked, commit).await?,
+        };
+        let resolved = self.list_files(asked, commit).await?;
+        self.check_against_lock(asked, &resolved)?;
+        let kind = kind_of(asked.spec, &resolved);
+        let cache = self.cache_of(kind);
+        cache.write_tree(asked.repo, commit, &resolved.files)?;
+
+        let wanted = kind.select(&resolved.files, &asked.spec.patterns);
+        if wanted.is_empty() {
+            return Err(Error::NothingSelected { repo: asked.repo.clone(), commit: commit.clone() });
+        }
+        let was_complete = cache.read_record(asked.repo, commit).ok().flatten().is_some();
+        let fetched = self.download(asked, cache, &resolved, &wanted).await?;
+        let local = Local::new(cache, asked.repo, commit, kind, wanted.into_iter().map(ModelFile::from));
+
+        self.remember_ref(cache, asked, commit);
+        self.record(asked, &local, &info);
+        if let Err(damage) = self.check_fetched(asked, &local).await? {
+            return Err(damage.into_error(asked));
+        }
+        let outcome = if was_complete { Outcome::Repaired } else { Outcome::Downloaded };
+        Ok(self.model(asked, &local, outcome, fetched))
+    }
+
+    /// What the hub says of a commit that is known already; its licence, above all.
+    async fn describe(&self, asked: &Asked<'_>, commit: &CommitHash) -> Result<RepoInfo, Error> {
+        let revision = Revision::from(commit.clone());
+        self.network()?.hub.resolve(asked.repo, &revision).await.map_err(|error| asked.hub_error(error))
+    }
+
+    /// The files of a commit: from the cache when it knows them, else from the hub.
+    pub(crate) async fn list_files(&self, asked: &Asked<'_>, commit: &CommitHash) -> Result<Resolved, Error> {
+        let known = self.caches_for(asked.spec.kind).into_iter().find_map(|cache| cache.read_tree(asked.repo, commit));
+        let files = match known {
+            Some(files) => files,
+            None => {
+                let hub = &self.network()?.hub;
+                hub.list(asked.repo, commit).await.map_err(|error| asked.hub_error(error))?
+            }
+        };
+        Ok(Resolved { repo: asked.repo.clone(), revision: asked.revision.clone(), commit: commit.clone(), files })
+    }
+
+    /// A locked commit must have exactly the locked files: a hub that lies about a hash is found out here.
+    fn check_against_lock(&self, asked: &Asked<'_>, resolved: &Resolved) -> Result<(), Error> {
+        let Some(choice) = &asked.options.lock else { return Ok(()) };
+        let Some(locked) = choice.lockfile.get(asked.repo, asked.revision) else { return Ok(()) };
+        let listed = |path: &RelPath| resolved.files.iter().find(|file| file.path == *path);
+        let differs = |file: &&LockedFile| {
+            listed(&file.path).is_none_or(|now| (now.size, now.digest) != (file.size, file.digest))
+        };
+        match locked.files().iter().find(differs) {
+            None => Ok(()),
+            Some(file) => {
+                let (repo, commit) = (asked.repo.clone(), resolved.commit.clone());
+                Err(Error::LockBroken { repo, commit, file: file.path.to_string() })
+            }
+        }
+    }
+
+    /// The name is written last: it never points at a snapshot that is not whole. A failure costs the next
+    /// offline start, not this one.
+    fn remember_ref(&self, cache: &Cache, asked: &Asked<'_>, commit: &CommitHash) {
+        let is_name = asked.revision.commit().is_none();
+        let is_known = cache.read_ref(asked.repo, asked.revision).as_ref() == Some(commit);
+        if is_name
+            && !is_known
+            && cache.writability() == Writability::Writable
+            && let Err(error) = cache.write_ref(asked.repo, asked.revision, commit)
+        {
+            tracing::warn!(repo = %asked.repo, revision = %asked.revision, %error, "the revision's name was not written");
+        }
+    }
+}
+
+pub(crate) fn kind_of(spec: &ModelSpec, resolved: &Resolved) -> ModelKind {
+    spec.kind.unwrap_or_else(|| ModelKind::detect(resolved.files.iter().map(|file| &file.path)))
+}
+
+pub(crate) fn offline_miss(asked: &Asked<'_>, found: Option<Found>) -> Error {
+    let missing = match found {
+        Some(Found::Incomplete { missing, .. }) => missing,
+        _ => Vec::new(),
+    };
+    Error::OfflineMiss { model: asked.spec.to_string(), missing }
+}
