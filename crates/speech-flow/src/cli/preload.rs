@@ -1,0 +1,71 @@
+//! `preload`, and how models are chosen.
+
+use clap::Args;
+use speech_flow_model_types::Revision;
+
+/// Which models a command is about.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ModelChoice {
+    /// Models: a Whisper size name, `owner/name[@revision]` or a folder
+    #[arg(value_name = "MODEL", conflicts_with_all = ["all", "whisper", "lid"])]
+    pub(crate) models: Vec<String>,
+    /// Every configured model
+    #[arg(long, conflicts_with_all = ["whisper", "lid"])]
+    pub(crate) all: bool,
+    /// The configured Whisper model
+    #[arg(long)]
+    pub(crate) whisper: bool,
+    /// The configured language identification model
+    #[arg(long)]
+    pub(crate) lid: bool,
+}
+
+impl ModelChoice {
+    /// Whether nothing was chosen.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.models.is_empty() && !self.all && !self.whisper && !self.lid
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a model it is `--all`. It exits 0 only when each model is on disk, verified and validated;\n\
+                  one that fails does not stop the others. What arrived before an interruption is kept.\n\n\
+                  Examples:\n  \
+                  speech-flow preload --all\n  \
+                  speech-flow preload large-v3 facebook/mms-lid-126@main\n  \
+                  speech-flow preload --all --locked --json\n  \
+                  speech-flow preload turbo --dry-run\n  \
+                  speech-flow preload openai/whisper-tiny --include '*.json' --exclude 'onnx/*'"
+)]
+pub(crate) struct PreloadArgs {
+    #[command(flatten)]
+    pub(crate) choice: ModelChoice,
+    /// Branch, tag or commit, for one model
+    #[arg(long, value_name = "REV")]
+    pub(crate) revision: Option<Revision>,
+    /// Remove the chosen models from the cache first
+    #[arg(long, conflicts_with_all = ["info", "dry_run", "offline"])]
+    pub(crate) clear_cache: bool,
+    /// Only say what is on disk
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) info: bool,
+    /// Only say what would be fetched
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Make no request; what is not in the cache is an error
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Accept only what the lockfile says
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Take files that match, in place of those that the kind of model needs (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Leave out files that match (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,115 @@
+//! `preload`: makes models ready.
+
+mod forecast;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::json;
+use speech_flow_model_manager::{ClearSelection, EnsureOptions, Events, Model, ModelManager, RevisionGiven};
+use speech_flow_model_types::{ByteSize, ModelSpec};
+
+use crate::cli::PreloadArgs;
+use crate::printer::Tone;
+use crate::progress::Reporter;
+use crate::report::Failure;
+use crate::session::Session;
+use crate::{lockfile, selection, signals, table};
+
+/// What people are told on Ctrl-C.
+const INTERRUPTED: &str = "interrupted: what has arrived is kept; run the same command again and it goes on from there";
+
+pub(super) fn run(session: &Session, args: &PreloadArgs) -> Result<(), Failure> {
+    let specs = selection::chosen(&session.config, &args.choice)?;
+    let specs = selection::adapted(specs, args.revision.as_ref(), &args.include, &args.exclude)?;
+    if args.info {
+        return super::info::show(session, &specs, args.json).map(|_| ());
+    }
+    let manager = session.manager()?;
+    let lock = lockfile::choice(session, args.locked)?;
+    if args.clear_cache {
+        let given = |spec| (spec, if args.revision.is_some() { RevisionGiven::Yes } else { RevisionGiven::No });
+        let selection = ClearSelection::Models(specs.iter().cloned().map(given).collect());
+        let cleared = super::clear::remove(session, &manager, &selection)?;
+        session.printer.note(super::clear::summary(&cleared));
+    }
+    let reporter = Arc::new(Reporter::new(Arc::clone(&session.printer)));
+    let started = Instant::now();
+    signals::run(&session.printer, INTERRUPTED, |cancel| async {
+        let events: Arc<dyn Events> = Arc::clone(&reporter) as _;
+        let options = EnsureOptions { offline: args.offline, lock, events, cancel };
+        if args.dry_run {
+            return forecast::run(session, &manager, &specs, &options, args.json).await;
+        }
+        let outcome = ensure_all(session, &manager, &specs, &options, &reporter).await;
+        reporter.finish();
+        report(session, outcome?, started, args.json)
+    })
+}
+
+/// What came of the models, in their order.
+#[derive(Default)]
+struct Outcome {
+    ready: Vec<Model>,
+    failed: Vec<(String, Failure)>,
+}
+
+/// One model after the other; each has all lanes.
+async fn ensure_all(
+    session: &Session,
+    manager: &ModelManager,
+    specs: &[ModelSpec],
+    options: &EnsureOptions,
+    reporter: &Reporter,
+) -> Result<Outcome, Failure> {
+    let mut outcome = Outcome::default();
+    for spec in specs {
+        match manager.ensure_with(spec, options).await {
+            Ok(model) => outcome.ready.push(model),
+            Err(error) if options.cancel.is_cancelled() => return Err(error.into()),
+            Err(error) => {
+                let failure = Failure::from(error);
+                reporter.finish();
+                failure.print(&session.printer);
+                outcome.failed.push((spec.name.clone(), failure));
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Prints what came of it. Fails with the worst of the failures, which were printed when they happened.
+fn report(session: &Session, outcome: Outcome, started: Instant, as_json: bool) -> Result<(), Failure> {
+    let printer = &session.printer;
+    if as_json {
+        printer.json(json!({
+            "models": outcome.ready.iter().map(Model::to_json).collect::<Vec<_>>(),
+            "failed": outcome.failed.iter().map(|(name, failure)| failure.to_json(name)).collect::<Vec<_>>(),
+        }));
+    } else {
+        let rows: Vec<_> = outcome.ready.iter().map(row).collect();
+        table::lines(&rows).into_iter().for_each(|line| printer.data(line));
+    }
+    let fetched: u64 = outcome.ready.iter().map(|model| model.bytes_downloaded).sum();
+    let (ready, failed) = (outcome.ready.len(), outcome.failed.len());
+    let label = match failed {
+        0 => printer.paint_stderr(Tone::Good, format_args!("{ready} ready")),
+        _ => format!("{ready} ready, {}", printer.paint_stderr(Tone::Bad, format_args!("{failed} failed"))),
+    };
+    printer.note(format_args!("{label}; {} fetched in {:.1} s", ByteSize(fetched), started.elapsed().as_secs_f64()));
+    match outcome.failed.iter().map(|(_, failure)| failure.code()).max() {
+        None => Ok(()),
+        Some(worst) => Err(Failure::said(worst)),
+    }
+}
+
+fn row(model: &Model) -> [String; 5] {
+    let commit = model.origin.as_ref().map_or("-", |origin| origin.commit.short());
+    [
+        model.name.clone(),
+        commit.to_owned(),
+        model.outcome.as_str().to_owned(),
+        ByteSize(model.bytes_total()).to_string(),
+        model.path.display().to_string(),
+    ]
+}

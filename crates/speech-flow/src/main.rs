@@ -1,0 +1,46 @@
+//! The command line: parses, calls a library, prints. It has no rules of its own.
+//!
+//! **Invariant:** a warm start is short. Nothing here starts a thread, a runtime or an HTTP client before a
+//! command asks for it.
+
+mod cli;
+mod commands;
+mod lockfile;
+mod logging;
+mod printer;
+mod progress;
+mod report;
+mod selection;
+mod session;
+mod signals;
+mod table;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use cli::Cli;
+use printer::Printer;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let printer = Arc::new(Printer::from_environment(&cli.global));
+    match commands::run(&cli.global, cli.command, &printer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print(&printer);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Help and version are data and end well; anything else is wrong usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed pipe is no reason to complain about.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(report::USAGE) } else { ExitCode::SUCCESS }
+}

@@ -1,0 +1,73 @@
+//! Ctrl-C and SIGTERM: the first lets the work end in a state that can go on later, the second ends at once.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::printer::Printer;
+use crate::report::Failure;
+
+/// How long the work may take to end after the first signal. Killed then, it loses nothing either.
+const GRACE: Duration = Duration::from_secs(10);
+/// How long threads of the runtime may take to end.
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// Runs asynchronous work on a runtime of its own until it is done or a signal comes.
+///
+/// `interrupted` is what people are told on a signal.
+pub(crate) fn run<T, Work: Future<Output = Result<T, Failure>>>(
+    printer: &Printer,
+    interrupted: &str,
+    work: impl FnOnce(CancellationToken) -> Work,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unexpected("cannot start", error))?;
+    let done = runtime.block_on(async {
+        let mut signals = Signals::listen().map_err(|error| Failure::unexpected("cannot listen for signals", error))?;
+        let cancel = CancellationToken::new();
+        let mut work = pin!(work(cancel.clone()));
+        let number = tokio::select! {
+            done = &mut work => return done,
+            number = signals.next() => number,
+        };
+        cancel.cancel();
+        printer.error_line(interrupted);
+        tokio::select! {
+            // What was done when the signal came is done.
+            done = &mut work => done.map_err(|_| Failure::signal(number)),
+            number = signals.next() => Err(Failure::signal(number)),
+            () = tokio::time::sleep(GRACE) => Err(Failure::signal(number)),
+        }
+    });
+    match &done {
+        Ok(_) => runtime.shutdown_timeout(SHUTDOWN),
+        Err(_) => runtime.shutdown_background(),
+    }
+    done
+}
+
+/// The signals that ask a process to end.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Takes the signals from now on; must be called on a runtime.
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Number of the next signal.
+    pub(crate) async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        }
+    }
+}
