@@ -64,11 +64,15 @@ pub(crate) fn parse(text: &str) -> Result<DeTable<'_>, Fault> {
 
 /// The known name nearest to an unknown one, when it is near enough to be worth saying.
 pub(crate) fn nearest(unknown: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
+    let near = |distance: usize, name: &str| distance <= 3.max(name.len() / 3) && distance < name.len();
+    // Texts are at least as far apart as their lengths, so a long key of a hostile file costs nothing.
+    let length = unknown.chars().count();
     known
         .into_iter()
+        .filter(|name| name.len().abs_diff(length) <= 3.max(name.len() / 3))
         .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
         .min()
-        .filter(|(distance, name)| *distance <= 3.max(name.len() / 3) && *distance < name.len())
+        .filter(|(distance, name)| near(*distance, name))
         .map(|(_, name)| name)
 }
 

@@ -10,7 +10,7 @@ pub struct ByteSize(pub u64);
 
 /// The text is no size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a size such as `500MB`, `20GiB` or a number of bytes")]
+#[error("`{}` is not a size such as `500MB`, `20GiB` or a number of bytes", .0.escape_debug())]
 pub struct InvalidByteSize(pub String);
 
 const UNITS: [(&str, u64); 13] = [
@@ -49,6 +49,10 @@ impl FromStr for ByteSize {
         let (number, unit) = trimmed.split_at(split);
         let unit = unit.trim().to_ascii_lowercase();
         let scale = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(invalid)?.1;
+        // A whole number stays exact; a float would round what is above 2^53.
+        if let Some(bytes) = number.parse().ok().and_then(|whole: u64| whole.checked_mul(scale)) {
+            return Ok(Self(bytes));
+        }
         let number: f64 = number.parse().map_err(|_| invalid())?;
         let bytes = number * scale as f64;
         if bytes.is_finite() && bytes < u64::MAX as f64 { Ok(Self(bytes as u64)) } else { Err(invalid()) }
@@ -70,6 +74,9 @@ mod tests {
         check("1.5 GiB", Some(3 << 29));
         check("20G", Some(20 << 30));
         check("500MB", Some(500_000_000));
+        check("9007199254740993", Some((1 << 53) + 1));
+        check("18446744073709551615", Some(u64::MAX));
+        check("18446744073709551616", None);
         check("", None);
         check("-1", None);
         check("1.2.3", None);

@@ -37,7 +37,7 @@ impl Selection {
 
 /// The text is no model kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a model kind (`whisper`, `language-id`, `transformers` or `other`)")]
+#[error("`{}` is not a model kind (`whisper`, `language-id`, `transformers` or `other`)", .0.escape_debug())]
 pub struct InvalidModelKind(pub String);
 
 /// What faster-whisper asks for. Source: `allow_patterns` in `faster_whisper/utils.py`, version 1.2.1.

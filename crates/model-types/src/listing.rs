@@ -12,6 +12,7 @@ pub struct RemoteFile {
     /// Hash of the content; the blob's name.
     pub digest: Digest,
     /// Git's object id of the tree entry: the content's for a small file, the LFS pointer's for a large one.
+    /// Empty for a large file whose pointer is not known.
     pub blob_id: String,
     /// Hash in the Hub's Xet store, when the Hub gave one. Kept only so that listings round-trip.
     pub xet_hash: Option<String>,

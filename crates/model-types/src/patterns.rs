@@ -17,7 +17,7 @@ pub struct Patterns {
 
 /// The pattern cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}` is not a file pattern: {reason}")]
+#[error("`{}` is not a file pattern: {}", pattern.escape_debug(), reason.replace(char::is_control, "?"))]
 pub struct InvalidPattern {
     /// The pattern as given.
     pub pattern: String,

@@ -13,7 +13,7 @@ pub struct RepoId(String);
 
 /// The text is not a repository id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a repository id such as `owner/name`")]
+#[error("`{}` is not a repository id such as `owner/name`", .0.escape_debug())]
 pub struct InvalidRepoId(pub String);
 
 /// Longest whole id that the Hub gives out.
@@ -34,7 +34,8 @@ impl RepoId {
 
     /// The repository that a cache folder belongs to; `None` for a folder of anything else.
     pub fn from_folder(folder: &str) -> Option<Self> {
-        folder.strip_prefix(FOLDER_PREFIX)?.replace("--", "/").parse().ok()
+        let name = folder.strip_prefix(FOLDER_PREFIX).filter(|name| !name.contains('/'))?;
+        name.replace("--", "/").parse().ok()
     }
 
     /// The name without its owner.
@@ -80,6 +81,18 @@ mod tests {
         for text in ["", "a/b/c", "/b", "a/", "a--b", "../b", "a/-b", "a.git", "a b", "ä/b", "a\\b", &long] {
             assert!(text.parse::<RepoId>().is_err(), "accepted {text:?}");
         }
+    }
+
+    #[test]
+    fn a_path_is_no_folder_of_a_repository() {
+        assert_eq!(RepoId::from_folder("models--a--b"), "a/b".parse().ok());
+        assert_eq!(RepoId::from_folder("models--a/b"), None);
+    }
+
+    #[test]
+    fn a_refusal_shows_no_control_character() {
+        let error = "a\u{1b}[2J".parse::<RepoId>().expect_err("refused");
+        assert_eq!(error.to_string(), "`a\\u{1b}[2J` is not a repository id such as `owner/name`");
     }
 
     #[test]

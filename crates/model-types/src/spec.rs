@@ -39,7 +39,7 @@ pub enum ModelSource {
 #[non_exhaustive]
 pub enum InvalidSpec {
     /// A word that is no Whisper size name.
-    #[error("`{name}` is not a Whisper size name")]
+    #[error("`{}` is not a Whisper size name", name.escape_debug())]
     UnknownSizeName {
         /// The word.
         name: String,

@@ -45,7 +45,10 @@ pub fn is_whisper_repo(repo: &RepoId) -> bool {
 
 /// The size name nearest to a typo, when one is near enough to be worth saying.
 pub fn nearest_size_name(text: &str) -> Option<&'static str> {
+    // Texts are at least as far apart as their lengths, so a long text costs nothing.
+    let length = text.chars().count();
     size_names()
+        .filter(|name| name.len().abs_diff(length) <= 3)
         .map(|name| (strsim::damerau_levenshtein(text, name), name))
         .min()
         .filter(|(distance, name)| *distance <= 3 && *distance < name.len())
@@ -69,5 +72,6 @@ mod tests {
         assert_eq!(nearest_size_name("tubro"), Some("turbo"));
         assert_eq!(nearest_size_name("tiny-en"), Some("tiny.en"));
         assert_eq!(nearest_size_name("something else"), None);
+        assert_eq!(nearest_size_name(&"tiny".repeat(1 << 20)), None);
     }
 }

@@ -216,15 +216,17 @@ impl<R: Read + Seek> Reader<R> {
         let start = self.offset;
         let name = self.text(&format!("the name of variable {index}"))?;
         let malformed = |what: String| Ct2Error::Malformed { offset: start, what };
-        let rank = self.u8(&name)?;
+        // The name is the file's own: in quotes, with what a terminal would obey escaped.
+        let shown = format!("{name:?}");
+        let rank = self.u8(&shown)?;
         if rank > MAX_RANK {
             return Err(malformed(format!("{name:?} has rank {rank}, more than {MAX_RANK}")));
         }
         let mut dimensions = Vec::with_capacity(usize::from(rank));
         for _ in 0..rank {
-            dimensions.push(self.u32(&name)?);
+            dimensions.push(self.u32(&shown)?);
         }
-        let (type_id, amount) = (self.u8(&name)?, u64::from(self.u32(&name)?));
+        let (type_id, amount) = (self.u8(&shown)?, u64::from(self.u32(&shown)?));
         let (kind, bytes) = if version >= 4 {
             let kind = DataType::from_id(type_id);
             (kind.ok_or_else(|| malformed(format!("{name:?} has the unknown data type {type_id}")))?, amount)
@@ -244,7 +246,7 @@ impl<R: Read + Seek> Reader<R> {
                 kind.as_str()
             )));
         }
-        self.skip(bytes, &name)?;
+        self.skip(bytes, &shown)?;
         match (name.as_str(), dimensions.as_slice()) {
             ("encoder/conv1/weight", [_, n_mels, _]) => table.n_mels = Some(*n_mels),
             ("decoder/embeddings/weight", [tokens, _]) => table.vocabulary = Some(*tokens),
@@ -292,7 +294,7 @@ impl<R: Read + Seek> Reader<R> {
     }
 
     fn skip(&mut self, bytes: u64, what: &str) -> Result<(), Ct2Error> {
-        self.check_room(bytes, &format!("the data of {what:?}"))?;
+        self.check_room(bytes, &format!("the data of {what}"))?;
         // `check_room` bounds it by the file's length, and no file is longer than i64::MAX.
         let step = i64::try_from(bytes)
             .map_err(|_| Ct2Error::Malformed { offset: self.offset, what: format!("{bytes} bytes of data") })?;

@@ -117,6 +117,15 @@ mod tests {
     }
 
     #[test]
+    fn a_message_may_be_in_any_language() {
+        for padding in 0..8 {
+            let message = format!("{{\"error\": \"{}{}\"}}", " ".repeat(padding), "\u{e9}".repeat(40));
+            assert!(is_json_message(message.as_bytes(), message.len() as u64), "{message}");
+        }
+        assert!(!is_json_message(b"{\"a\xff\xfe", 5));
+    }
+
+    #[test]
     fn leaves_model_files_alone() {
         check(b"\x06\0\0\0\x0c\0WhisperSpec\0", None);
         check(b"\x80\x02\x28\0\0\0\0\0{\"a\":1}", None);

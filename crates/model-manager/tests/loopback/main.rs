@@ -1,0 +1,5 @@
+//! The model manager against the embedded hub, on loopback.
+
+mod ensure;
+mod scene;
+mod versions;
