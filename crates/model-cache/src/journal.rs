@@ -105,17 +105,17 @@ impl JournalHeader {
 pub fn parse_journal(bytes: &[u8]) -> Result<Journal, InvalidJournal> {
     let (header, records) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(InvalidJournal::Header)?;
     let header = JournalHeader::decode(header).ok_or(InvalidJournal::Header)?;
-    let mut recorded = RangeSet::new();
+    let mut recorded = Vec::new();
     let mut valid = 0;
     for (number, record) in records.chunks(RECORD_LEN).enumerate() {
         match decode_record(&header, record) {
-            Some(range) => recorded.insert(range),
+            Some(range) => recorded.push(range),
             None if is_torn_end(&records[valid..]) => break,
             None => return Err(InvalidJournal::Record(number)),
         }
         valid += RECORD_LEN;
     }
-    Ok(Journal { header, recorded, valid_len: (HEADER_LEN + valid) as u64 })
+    Ok(Journal { header, recorded: recorded.into_iter().collect(), valid_len: (HEADER_LEN + valid) as u64 })
 }
 
 fn decode_record(header: &JournalHeader, record: &[u8]) -> Option<Range<u64>> {

@@ -166,6 +166,18 @@ impl Layout {
         self.going(repo).join(format!("{name}.{id}"))
     }
 
+    /// The name of a snapshot aside once its removal is decided.
+    pub fn doomed(aside: &Path) -> PathBuf {
+        let mut name = aside.as_os_str().to_owned();
+        name.push(".doomed");
+        PathBuf::from(name)
+    }
+
+    /// Whether something aside has that name.
+    pub fn is_doomed(aside: &Path) -> bool {
+        aside.extension().is_some_and(|extension| extension == "doomed")
+    }
+
     /// The file by which a cleaner says that it considers a snapshot.
     pub fn intent(&self, repo: &RepoId, commit: &CommitHash, id: &str) -> PathBuf {
         self.going(repo).join(format!("{commit}.{id}.intent"))

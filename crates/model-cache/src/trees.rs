@@ -35,7 +35,7 @@ pub enum InvalidTree {
     /// Another version wrote it.
     #[error("the listing has format version {0}")]
     Version(u32),
-    /// An entry has an unsafe path, a hash that is none, or sizes that differ.
+    /// An entry has an unsafe path, a hash that is none, or sizes that differ, or lies inside a file.
     #[error("the listing's entry for `{}` is damaged", .0.escape_debug())]
     Entry(String),
 }
@@ -75,7 +75,16 @@ pub fn parse_tree(bytes: &[u8]) -> Result<Vec<RemoteFile>, InvalidTree> {
     let files: Result<Vec<_>, _> = tree.files.into_iter().map(|(path, entry)| entry.into_file(path)).collect();
     let mut files = files?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
+    match files.iter().find(|file| lies_in_a_file(file, &files)) {
+        Some(file) => Err(InvalidTree::Entry(file.path.to_string())),
+        None => Ok(files),
+    }
+}
+
+/// Whether one of the folders above a file is itself a file of the listing, which is sorted.
+fn lies_in_a_file(file: &RemoteFile, listing: &[RemoteFile]) -> bool {
+    let path = file.path.as_str();
+    path.match_indices('/').any(|(at, _)| listing.binary_search_by(|other| other.path.as_str().cmp(&path[..at])).is_ok())
 }
 
 /// Writes a listing as the Python client does: sorted, indented by one space.
@@ -111,7 +120,9 @@ impl WireEntry {
             None => self.blob_id.parse().ok().filter(|digest| matches!(digest, Digest::GitSha1(_))),
         };
         let sizes_agree = self.lfs_size.is_none_or(|size| size == self.size);
-        let hashes_are_hashes = is_hex(&self.blob_id, GIT_OID_LEN)
+        // The pointer of a large file may be unknown; nothing is checked against it.
+        let blob_id_is_known = is_hex(&self.blob_id, GIT_OID_LEN);
+        let hashes_are_hashes = (blob_id_is_known || self.blob_id.is_empty() && self.lfs_sha256.is_some())
             && self.xet_hash.as_deref().is_none_or(|hash| is_hex(hash, XET_HASH_LEN));
         match (name, digest) {
             (Some(name), Some(digest)) if sizes_agree && hashes_are_hashes => {
@@ -264,6 +275,14 @@ mod tests {
     }
 
     #[test]
+    fn the_pointer_of_a_large_file_may_be_unknown() {
+        let digest = Digest::Sha256([7; 32]);
+        let path: RelPath = "model.bin".parse().expect("valid");
+        let files = [RemoteFile { path, size: 1, digest, blob_id: String::new(), xet_hash: None }];
+        assert_eq!(parse_tree(&format_tree(&files)).expect("parses"), files);
+    }
+
+    #[test]
     fn hostile_listings_are_refused() {
         let entry = |path: &str, fields: &str| format!(r#"{{"format_version":1,"files":{{"{path}":{{{fields}}}}}}}"#);
         let sound = format!(r#""size":1,"blob_id":"{OID}""#);
@@ -276,6 +295,7 @@ mod tests {
             entry("a", &format!(r#"{sound},"lfs_sha256":"{OID}""#)),
             entry("a", &format!(r#"{sound},"lfs_sha256":"{sha}","lfs_size":2"#)),
             entry("a", &format!(r#"{sound},"xet_hash":"../x""#)),
+            format!(r#"{{"format_version":1,"files":{{"a":{{{sound}}},"a/b":{{{sound}}}}}}}"#),
             r#"{"format_version":2,"files":{}}"#.to_owned(),
             "[".repeat(100_000),
         ] {

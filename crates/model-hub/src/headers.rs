@@ -49,9 +49,13 @@ fn is_next(parameter: &str) -> bool {
     name.trim().eq_ignore_ascii_case("rel") && relations.any(|relation| relation.eq_ignore_ascii_case("next"))
 }
 
-/// The next page's address, if it stands on the page's own origin; a listing leads nowhere else.
+/// The next page's address, if it stands on the page's own origin; a listing leads nowhere else, and does not say
+/// as whom we log in there.
 pub fn next_page(page: &Url, link: &str) -> Option<Url> {
-    page.join(link).ok().filter(|next| next.origin() == page.origin())
+    let mut next = page.join(link).ok().filter(|next| next.origin() == page.origin())?;
+    next.set_username(page.username()).ok()?;
+    next.set_password(page.password()).ok()?;
+    Some(next)
 }
 
 /// An ETag without the marks of weakness and quotation, as the Hub's own clients compare it.
@@ -119,6 +123,16 @@ mod tests {
         for elsewhere in ["http://h.example/x", "https://evil.example/x", "//evil.example/x", "https://h.example:444/"]
         {
             assert_eq!(next_page(&page, elsewhere), None, "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_next_page_keeps_the_login_of_the_page() {
+        for (page, link) in [("https://h.example/a", "https://x:y@h.example/b"), ("https://u:p@h.example/a", "//h.example/b")]
+        {
+            let page: Url = page.parse().unwrap();
+            let next = next_page(&page, link).unwrap();
+            assert_eq!((next.username(), next.password()), (page.username(), page.password()), "{link}");
         }
     }
 

@@ -29,6 +29,7 @@ use super::Hold;
 use crate::Cache;
 use crate::error::CacheError;
 use crate::heartbeat::touch;
+use crate::layout::Layout;
 use crate::leases::Intent;
 use crate::owner::OwnerId;
 use crate::pins::PinRole;
@@ -96,6 +97,7 @@ impl<'a> Removal<'a> {
     /// Deletes a snapshot that was put aside, and what only it needed.
     fn finish(&self, commit: &CommitHash, aside: &Path) -> Result<u64, CacheError> {
         let layout = self.cache.layout();
+        let aside = &self.doom(aside)?;
         let mut blobs = links_below(aside)?;
         blobs.extend(blobs_of_plain_files(self.cache, self.repo, commit, aside));
         let mut freed = delete_tree(aside, Metadata::len)?;
@@ -114,6 +116,16 @@ impl<'a> Removal<'a> {
             remove_file(&layout.usage_record(self.repo, commit))?;
         }
         Ok(freed)
+    }
+
+    /// Marks what is aside as decided, so that nobody brings it back half deleted.
+    fn doom(&self, aside: &Path) -> Result<PathBuf, CacheError> {
+        if Layout::is_doomed(aside) {
+            return Ok(aside.to_owned());
+        }
+        let doomed = Layout::doomed(aside);
+        fs::rename(aside, &doomed).map_err(|source| CacheError::from_io("remove", aside, source))?;
+        Ok(doomed)
     }
 
     /// What came to hold a revision since it was looked at.
@@ -195,7 +207,7 @@ impl<'a> Removal<'a> {
             && aside.is_dir()
         {
             let snapshot = layout.snapshot(self.repo, &commit);
-            if self.hold_now(&commit)?.is_some() && !snapshot.exists() {
+            if !Layout::is_doomed(aside) && self.hold_now(&commit)?.is_some() && !snapshot.exists() {
                 put_back(aside, &snapshot)?;
                 return Ok(None);
             }
@@ -227,12 +239,16 @@ impl<'a> Removal<'a> {
         let layout = self.cache.layout();
         let folder = layout.repo(self.repo);
         for path in folder_entries(&folder).unwrap_or_default() {
-            if path.is_dir() && file_name(&path) != "snapshots" {
-                remove_empty(&path);
+            match file_name(&path) {
+                "snapshots" => {}
+                "refs" | ".no_exist" => remove_empty(&path),
+                // What is inside is someone's, also when it is empty.
+                _ => drop(fs::remove_dir(&path)),
             }
         }
         if folder_entries(&folder).is_ok_and(|rest| rest.iter().all(|path| *path == layout.snapshots(self.repo))) {
-            remove_empty(&folder);
+            let _ = fs::remove_dir(layout.snapshots(self.repo));
+            let _ = fs::remove_dir(&folder);
         }
     }
 

@@ -159,6 +159,22 @@ fn what_a_killed_cleaner_put_aside_comes_back_when_it_is_leased_and_goes_otherwi
 }
 
 #[test]
+fn a_snapshot_whose_removal_was_decided_does_not_come_back_for_a_pin() {
+    let fixture = Fixture::new();
+    fixture.revision("o/a", '1', &[("model.bin", b"weights"), ("half.bin", b"deleted")], &[]);
+    let aside = fixture.repo("o/a").join(format!(".going/{}.00-0.doomed", commit('1')));
+    fs::create_dir_all(aside.parent().unwrap()).unwrap();
+    fs::rename(fixture.snapshot("o/a", '1'), &aside).unwrap();
+    fs::remove_file(aside.join("half.bin")).unwrap();
+    make_older(&aside, SILENT);
+    let cache = fixture.cache();
+    cache.pin(&repo("o/a"), &"main".parse().unwrap(), &commit('1')).unwrap();
+    cache.gc(&strict()).unwrap();
+    assert!(!aside.exists() && !fixture.snapshot("o/a", '1').exists());
+    assert!(!fixture.blob("o/a", b"weights").exists());
+}
+
+#[test]
 fn a_blob_put_aside_that_a_snapshot_names_comes_back() {
     let fixture = Fixture::new();
     fixture.revision("o/a", '1', &[("model.bin", b"weights")], &[]);

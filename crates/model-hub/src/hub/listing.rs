@@ -15,6 +15,8 @@ use crate::{HubError, ProtocolFault};
 const MAX_PAGE_BYTES: usize = 8 << 20;
 /// Most pages of one listing.
 const MAX_PAGES: usize = 200;
+const GIT_OID_LEN: usize = 40;
+const XET_HASH_LEN: usize = 64;
 /// Most files of one listing.
 const MAX_FILES: usize = 100_000;
 
@@ -87,11 +89,18 @@ fn convert(entry: Entry) -> Result<RemoteFile, ListingError> {
     let fits = |digest: &Digest| matches!(digest, Digest::Sha256(_)) == entry.lfs.is_some();
     match digest.parse::<Digest>() {
         Ok(digest) if fits(&digest) => {
-            Ok(RemoteFile { path, size, digest, blob_id: entry.oid, xet_hash: entry.xet_hash })
+            let blob_id = if is_hex(&entry.oid, GIT_OID_LEN) { entry.oid } else { String::new() };
+            let xet_hash = entry.xet_hash.filter(|hash| is_hex(hash, XET_HASH_LEN));
+            Ok(RemoteFile { path, size, digest, blob_id, xet_hash })
         }
         Ok(_) => Err(ListingError::Digest { path, source: InvalidDigest(digest.to_owned()) }),
         Err(source) => Err(ListingError::Digest { path, source }),
     }
+}
+
+/// Hashes that nothing is checked against; one that is none is left out, so that caches can keep the listing.
+fn is_hex(text: &str, len: usize) -> bool {
+    text.len() == len && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// Joins pages into one listing: sorted by path, no path twice, no file that is another's folder.
@@ -163,7 +172,7 @@ mod tests {
     #[test]
     fn large_and_small_files_have_their_own_hashes() {
         let large = format!(
-            r#"{{"type":"file","path":"model.bin","size":6,"oid":"{SHA1}","xetHash":"x",
+            r#"{{"type":"file","path":"model.bin","size":6,"oid":"{SHA1}","xetHash":"{SHA256}",
                 "lfs":{{"oid":"{SHA256}","size":6,"pointerSize":130}},"lastCommit":null}}"#
         );
         let folder = r#"{"type":"directory","path":"onnx","oid":"x","size":0}"#.to_owned();
@@ -171,7 +180,15 @@ mod tests {
         let shown: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.digest.prefixed())).collect();
         let expected = [("model.bin", format!("sha256:{SHA256}")), ("onnx/b", format!("git-sha1:{SHA1}"))];
         assert_eq!(shown, expected);
-        assert_eq!((files[0].blob_id.as_str(), files[0].xet_hash.as_deref()), (SHA1, Some("x")));
+        assert_eq!((files[0].blob_id.as_str(), files[0].xet_hash.as_deref()), (SHA1, Some(SHA256)));
+    }
+
+    #[test]
+    fn a_second_hash_that_is_none_is_left_out() {
+        let lfs = format!(r#""lfs":{{"oid":"{SHA256}","size":6}}"#);
+        let entry = format!(r#"{{"type":"file","path":"model.bin","oid":"../x","xetHash":"../y",{lfs}}}"#);
+        let files = listing(&[entry]).expect("the hash that counts is there");
+        assert_eq!((files[0].blob_id.as_str(), files[0].xet_hash.as_deref()), ("", None));
     }
 
     #[track_caller]
