@@ -146,7 +146,9 @@ impl Cache {
 
     /// Makes a folder of the root, and the root's tag with the first one.
     pub(crate) fn create_folder(&self, folder: &Path) -> Result<(), CacheError> {
-        volume::create_folders(folder).map_err(|error| CacheError::from_io("make the folder", folder, error))?;
+        volume::refuse_links(self.layout().root(), folder)
+            .and_then(|()| volume::create_folders(folder))
+            .map_err(|error| CacheError::from_io("make the folder", folder, error))?;
         if self.inner.tagged.set(()).is_ok() {
             self.write_tag();
         }

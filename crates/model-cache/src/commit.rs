@@ -5,10 +5,11 @@
 //! After a power loss a name may be gone again, but none stands for other bytes: content is synced
 //! before its name changes, and the folder after.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use speech_flow_model_types::{CommitHash, RemoteFile, RepoId};
 
@@ -43,18 +44,53 @@ impl Cache {
             Err(error) => return Err(CacheError::from_io("rename into place", &blob, error)),
         }
         partial.remove_on_drop();
-        volume::sync_folder(&blobs).map_err(|error| CacheError::from_io("sync", &blobs, error))
+        Ok(())
     }
 
-    /// Makes a snapshot name a blob that is in the cache: by a relative link, or by a plain file where
-    /// the volume has no links. A wrong or broken entry is replaced.
+    /// Makes a snapshot name blobs that are in the cache: by a relative link, or by a plain file where
+    /// the volume has no links. A wrong or broken entry is replaced. Folders are synced once for all
+    /// files, that of the blobs first.
     ///
     /// # Errors
-    /// [`CacheError::BlobMissing`] when neither blob nor file is there, or any failure to write.
-    pub fn link(&self, repo: &RepoId, commit: &CommitHash, file: &RemoteFile) -> Result<(), CacheError> {
-        if self.is_linked(repo, commit, file) {
+    /// [`CacheError::BlobMissing`] when neither blob nor file is there, as after a clean-up that met the
+    /// download: fetch it again. Or any failure to write.
+    pub fn link<'a>(
+        &self,
+        repo: &RepoId,
+        commit: &CommitHash,
+        files: impl IntoIterator<Item = &'a RemoteFile>,
+    ) -> Result<(), CacheError> {
+        let missing: Vec<_> = files.into_iter().filter(|file| !self.is_linked(repo, commit, file)).collect();
+        if missing.is_empty() {
             return Ok(());
         }
+        let mut folders = BTreeSet::from([self.layout().blobs(repo)]);
+        self.sync_folders(&folders)?;
+        folders.clear();
+        for file in &missing {
+            folders.insert(self.link_one(repo, commit, file)?);
+        }
+        folders.insert(self.layout().snapshots(repo));
+        self.sync_folders(&folders)?;
+        // A cleaner moves a blob aside and then looks for links to it: whoever looks last sees the other.
+        match missing.into_iter().find(|file| !self.is_linked(repo, commit, file)) {
+            None => Ok(()),
+            Some(file) => {
+                let path = self.layout().blob(repo, &file.digest);
+                Err(CacheError::BlobMissing { file: file.path.clone(), path })
+            }
+        }
+    }
+
+    fn sync_folders(&self, folders: &BTreeSet<PathBuf>) -> Result<(), CacheError> {
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            volume::sync_folder(folder).map_err(|error| CacheError::from_io("sync", folder, error))?;
+        }
+        Ok(())
+    }
+
+    /// Places one entry and gives the folder that it stands in.
+    fn link_one(&self, repo: &RepoId, commit: &CommitHash, file: &RemoteFile) -> Result<PathBuf, CacheError> {
         let blob = self.layout().blob(repo, &file.digest);
         if !self.has_blob(repo, file) {
             return Err(CacheError::BlobMissing { file: file.path.clone(), path: blob });
@@ -71,7 +107,7 @@ impl Cache {
             let _ = fs::remove_file(&staged);
             return Err(CacheError::from_io("link", &entry, error));
         }
-        volume::sync_folder(folder).map_err(|error| CacheError::from_io("sync", folder, error))
+        Ok(folder.to_owned())
     }
 
     fn make_entry(&self, staged: &Path, file: &RemoteFile, blob: &Path) -> io::Result<()> {

@@ -14,15 +14,18 @@
 //! The heartbeat is a file's modification time, compared with that of a file touched just now on the
 //! same volume ([`VolumeClock`]): the clocks of the machines need not agree.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::heartbeat::HEARTBEAT_INTERVAL;
+use crate::volume::{self, Writability};
 
 /// Silence after which an owner that cannot be looked up counts as dead.
 ///
@@ -197,8 +200,13 @@ impl VolumeClock {
     /// Asks the volume that `folder` is on, by making a file there and removing it again.
     ///
     /// # Errors
-    /// Any error of making the file; the folder must exist.
+    /// Any error of making the file; the folder must exist. Where this user may not make it, none is tried.
     pub fn read(folder: &Path) -> io::Result<Self> {
+        match volume::writability(folder)? {
+            Writability::Writable => {}
+            Writability::ReadOnly => return Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            Writability::Denied => return Err(io::ErrorKind::PermissionDenied.into()),
+        }
         let probe = folder.join(format!(".clock-{}-{:08x}", OwnerId::this_process().short(), rand::random::<u32>()));
         let at = Instant::now();
         let file = OpenOptions::new().write(true).create_new(true).open(&probe)?;
@@ -224,7 +232,9 @@ impl VolumeClock {
     /// # Errors
     /// Any error of reading the file's metadata.
     pub fn age(&self, path: &Path) -> io::Result<Duration> {
-        let metadata = match File::open(path).and_then(|file| file.metadata()) {
+        // A pipe in its place would let the open wait.
+        let open = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
+        let metadata = match open.and_then(|file| file.metadata()) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => fs::metadata(path)?,
             other => other?,
         };

@@ -169,6 +169,10 @@ impl Cache {
     /// Makes room for one more entry with so many bytes: the oldest entries go, and before them the
     /// bytes of the oldest.
     fn trim_quarantine(&self, coming: u64) {
+        // Entries of another folder are not ours to remove.
+        if volume::is_link(&self.layout().quarantine()) {
+            return;
+        }
         let mut entries: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(self.layout().quarantine())
             .into_iter()
             .flatten()

@@ -23,10 +23,14 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
+use crate::trees::read_bounded;
+
 const STORE_FOLDER: &str = "blobs";
 const MARKER: &str = ".huggingface-shared-blobs";
 const MARKER_TEXT: &str = "1\n";
 const REPO_PREFIXES: [&str; 4] = ["models--", "datasets--", "spaces--", "kernels--"];
+/// Longest manifest that is read; a payload with a longer one stays.
+const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
@@ -56,7 +60,7 @@ impl SharedStore {
         let marker = store.join(MARKER);
         let marked = fs::symlink_metadata(&store).ok()?.is_dir()
             && is_regular(&marker)
-            && fs::read_to_string(&marker).ok()? == MARKER_TEXT;
+            && read_bounded(&marker, MARKER_TEXT.len() as u64)? == MARKER_TEXT.as_bytes();
         marked.then_some(Self { root })
     }
 
@@ -100,7 +104,8 @@ impl SharedStore {
             return None;
         }
         let mut references = BTreeSet::new();
-        for line in fs::read_to_string(&manifest).ok()?.lines() {
+        let manifest = String::from_utf8(read_bounded(&manifest, MAX_MANIFEST_BYTES)?).ok()?;
+        for line in manifest.lines() {
             let candidate = self.root.join(line);
             if self.reference_name(&candidate).is_some_and(|name| name == line)
                 && self.target(&candidate).ok()?.as_deref() == Some(payload)
@@ -241,7 +246,7 @@ impl SharedStore {
             .create(true)
             .truncate(false)
             .mode(0o666)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
             .open(&path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("the lock of a shared blob is no regular file"));

@@ -101,7 +101,7 @@ impl Cache {
             .into_iter()
             .map(|file| Blob { repo: repo.to_string(), digest: file.digest, size: file.size })
             .collect();
-        let needed: u64 = blobs.iter().map(|blob| self.outstanding(self.layout().root(), blob)).sum();
+        let needed = sum(blobs.iter().map(|blob| self.outstanding(self.layout().root(), blob)));
         if needed == 0 {
             return Ok(Reservation { record: None });
         }
@@ -111,7 +111,7 @@ impl Cache {
         let blobs: Vec<Blob> = blobs.into_iter().collect();
         let owner = OwnerId::this_process().clone();
         let record = Record { owner, root: root.to_owned(), device, state: State::Asking, blobs };
-        self.ask(record, needed + HEADROOM_BYTES)
+        self.ask(record, needed.saturating_add(HEADROOM_BYTES))
     }
 
     fn ask(&self, mut record: Record, needed: u64) -> Result<Reservation, CacheError> {
@@ -128,7 +128,7 @@ impl Cache {
             let space = volume::space(root).map_err(|error| CacheError::from_io("look at", root, error))?;
             let Some(space) = space else { return Ok(reservation) };
             let fits_beside = |reserved: u64| space.free.saturating_sub(reserved) >= needed;
-            let reserved_by_others = others.granted + others.asking;
+            let reserved_by_others = others.granted.saturating_add(others.asking);
             if fits_beside(reserved_by_others) {
                 if reservation.record.is_some() {
                     record.state = State::Granted;
@@ -196,11 +196,11 @@ impl Cache {
                 continue;
             }
             let fresh = record.blobs.iter().filter(|blob| record.root != ours.root || !known.contains(blob));
-            let outstanding: u64 = fresh.map(|blob| self.outstanding(&record.root, blob)).sum();
+            let outstanding = sum(fresh.map(|blob| self.outstanding(&record.root, blob)));
             match record.state {
-                State::Granted => others.granted += outstanding,
+                State::Granted => others.granted = others.granted.saturating_add(outstanding),
                 State::Asking => {
-                    others.asking += outstanding;
+                    others.asking = others.asking.saturating_add(outstanding);
                     let first = others.first_asking.get_or_insert_with(|| key.to_owned());
                     if key < first.as_str() {
                         key.clone_into(first);
@@ -226,4 +226,9 @@ impl Cache {
             .max();
         blob.size.saturating_sub(allocated.unwrap_or(0))
     }
+}
+
+/// Lengths in records are untrusted: what does not fit is more than any volume has.
+fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
 }

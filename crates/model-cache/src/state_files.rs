@@ -3,15 +3,15 @@
 //! A record is written under another name, synced and renamed, so a reader sees a whole one or none.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 use crate::error::CacheError;
 use crate::layout::Layout;
-use crate::volume::write_atomic;
+use crate::volume::{open_regular, write_atomic};
 
 /// Writes a record in one step, with its folders.
 pub(crate) fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), CacheError> {
@@ -22,12 +22,24 @@ pub(crate) fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), 
     write_atomic(&staged, path, &text).map_err(failed)
 }
 
+/// Longest record that is read: one that names as many files as a listing may have stays below.
+const MAX_RECORD_BYTES: u64 = 64 << 20;
+
 /// Reads a record; `None` when there is none.
 pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, CacheError> {
-    let Some(text) = found(fs::read(path)).map_err(|source| CacheError::from_io("read", path, source))? else {
-        return Ok(None);
+    let read = || -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        open_regular(path)?.take(MAX_RECORD_BYTES).read_to_end(&mut text)?;
+        Ok(text)
     };
-    let parsed = serde_json::from_slice(&text);
+    let parsed = match read() {
+        // Something else in a record's place protects what the record did.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(serde_json::Error::custom(error)),
+        read => match found(read).map_err(|source| CacheError::from_io("read", path, source))? {
+            Some(text) => serde_json::from_slice(&text),
+            None => return Ok(None),
+        },
+    };
     parsed.map(Some).map_err(|source| CacheError::RecordUnreadable { path: path.to_owned(), source })
 }
 

@@ -7,11 +7,11 @@
 //! Source: `huggingface_hub` 2.4, `_tree_cache.py`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use speech_flow_model_types::listing::MAX_FILE_BYTES;
 use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId, Revision};
 
 use crate::cache::Cache;
@@ -21,7 +21,8 @@ use crate::volume;
 const FORMAT_VERSION: u32 = 1;
 /// Longest listing that is read; the Hub's largest repositories stay below.
 const MAX_TREE_BYTES: u64 = 64 << 20;
-const MAX_REF_BYTES: u64 = 256;
+/// Longest ref that is read.
+pub(crate) const MAX_REF_BYTES: u64 = 256;
 const GIT_OID_LEN: usize = 40;
 const XET_HASH_LEN: usize = 64;
 
@@ -84,7 +85,8 @@ pub fn parse_tree(bytes: &[u8]) -> Result<Vec<RemoteFile>, InvalidTree> {
 /// Whether one of the folders above a file is itself a file of the listing, which is sorted.
 fn lies_in_a_file(file: &RemoteFile, listing: &[RemoteFile]) -> bool {
     let path = file.path.as_str();
-    path.match_indices('/').any(|(at, _)| listing.binary_search_by(|other| other.path.as_str().cmp(&path[..at])).is_ok())
+    path.match_indices('/')
+        .any(|(at, _)| listing.binary_search_by(|other| other.path.as_str().cmp(&path[..at])).is_ok())
 }
 
 /// Writes a listing as the Python client does: sorted, indented by one space.
@@ -119,7 +121,7 @@ impl WireEntry {
             Some(sha256) => sha256.parse().ok().filter(|digest| matches!(digest, Digest::Sha256(_))),
             None => self.blob_id.parse().ok().filter(|digest| matches!(digest, Digest::GitSha1(_))),
         };
-        let sizes_agree = self.lfs_size.is_none_or(|size| size == self.size);
+        let sizes_agree = self.size <= MAX_FILE_BYTES && self.lfs_size.is_none_or(|size| size == self.size);
         // The pointer of a large file may be unknown; nothing is checked against it.
         let blob_id_is_known = is_hex(&self.blob_id, GIT_OID_LEN);
         let hashes_are_hashes = (blob_id_is_known || self.blob_id.is_empty() && self.lfs_sha256.is_some())
@@ -201,6 +203,7 @@ impl Cache {
     fn write_small(&self, repo: &RepoId, path: &Path, content: &[u8]) -> Result<(), CacheError> {
         self.ensure_writable(path)?;
         self.create_folder(&self.layout().partials(repo))?;
+        self.create_folder(path.parent().unwrap_or(path))?;
         let staged = self.layout().repo_staging(repo, &volume::random_id());
         volume::write_atomic(&staged, path, content).map_err(|error| CacheError::from_io("write", path, error))
     }
@@ -209,12 +212,8 @@ impl Cache {
 /// Reads a regular file of at most `limit` bytes; anything else, or a failure, counts as absent.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> Option<Vec<u8>> {
     let read = || -> io::Result<Option<Vec<u8>>> {
-        // A named pipe would block the open.
-        if !std::fs::metadata(path)?.is_file() {
-            return Ok(None);
-        }
         let mut bytes = Vec::new();
-        File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+        volume::open_regular(path)?.take(limit + 1).read_to_end(&mut bytes)?;
         Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= limit))
     };
     match read() {
@@ -292,6 +291,7 @@ mod tests {
             entry("/etc/passwd", &sound),
             entry("a", r#""size":1,"blob_id":"../../x""#),
             entry("a", &format!(r#""size":-1,"blob_id":"{OID}""#)),
+            entry("a", &format!(r#""size":{},"blob_id":"{OID}""#, u64::MAX)),
             entry("a", &format!(r#"{sound},"lfs_sha256":"{OID}""#)),
             entry("a", &format!(r#"{sound},"lfs_sha256":"{sha}","lfs_size":2"#)),
             entry("a", &format!(r#"{sound},"xet_hash":"../x""#)),

@@ -3,7 +3,6 @@
 //! The digest was computed while the bytes arrived; here it is compared. [`Cache::verify_file`] reads
 //! what is in the cache already and hashes it again.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use speech_flow_model_types::{Digest, RemoteFile, RepoId};
 
 use crate::error::CacheError;
 use crate::staging::{Digester, Partial, StagedBlob};
+use crate::volume::open_regular;
 
 const READ_BYTES: usize = 256 << 10;
 
@@ -112,7 +112,7 @@ pub fn verify_file(
     if metadata.len() != file.size {
         return Ok(FileVerdict::Corrupt { actual_size: metadata.len(), actual: None, head: read_head(path) });
     }
-    let mut opened = File::open(path).map_err(failed)?;
+    let mut opened = open_regular(path).map_err(failed)?;
     let mut digester = Digester::new(&file.digest, file.size);
     let mut buffer = vec![0; READ_BYTES];
     let mut actual_size = 0;
@@ -136,7 +136,7 @@ pub fn verify_file(
 
 fn read_head(path: &Path) -> Vec<u8> {
     let mut head = Vec::new();
-    if let Ok(file) = File::open(path) {
+    if let Ok(file) = open_regular(path) {
         // A head that cannot be read only leaves the file unnamed.
         let _ = file.take(HEAD_BYTES as u64).read_to_end(&mut head);
     }

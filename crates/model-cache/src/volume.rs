@@ -5,9 +5,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access as AccessMode, FallocateFlags, StatVfsMountFlags};
+use rustix::fs::{Access as AccessMode, FallocateFlags, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 /// Whether a folder can be written to, as far as that shows without writing.
@@ -131,6 +132,45 @@ pub fn probe_symlinks(folder: &Path) -> io::Result<bool> {
 /// Makes a folder and those above it, mode 0777 less the umask.
 pub(crate) fn create_folders(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
+}
+
+/// Opens a file that another user of the volume may have put there: never waits for a pipe's other end, and
+/// takes regular files only, since a device has no end.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true), path, OFlags::NONBLOCK)
+}
+
+/// As [`open_regular`], to read and write; a link in the file's place is not followed.
+pub(crate) fn open_own(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true).write(true), path, OFlags::NONBLOCK | OFlags::NOFOLLOW)
+}
+
+fn regular(options: &mut OpenOptions, path: &Path, flags: OFlags) -> io::Result<File> {
+    let file = options.custom_flags(flags.bits() as i32).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file"));
+    }
+    Ok(file)
+}
+
+/// Whether a link stands in a folder's place: what is done below it would be done elsewhere.
+pub(crate) fn is_link(folder: &Path) -> bool {
+    fs::symlink_metadata(folder).is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Refuses a link in the place of a folder of a repository, down to `folder`. The root and the repository's own
+/// folder may be links: people move them to other disks.
+pub(crate) fn refuse_links(root: &Path, folder: &Path) -> io::Result<()> {
+    let Ok(below) = folder.strip_prefix(root) else { return Ok(()) };
+    let mut path = root.to_owned();
+    for (depth, name) in below.components().enumerate() {
+        path.push(name);
+        if depth > 0 && is_link(&path) {
+            let what = format!("a link stands in the place of the folder `{}`", path.display());
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, what));
+        }
+    }
+    Ok(())
 }
 
 /// Puts content under a name in one step: a reader sees the old content or the new, and after a crash

@@ -2,6 +2,8 @@
 
 #[path = "data_path/commit.rs"]
 mod commit;
+#[path = "data_path/hostile.rs"]
+mod hostile;
 #[path = "data_path/locking.rs"]
 mod locking;
 #[path = "data_path/resume.rs"]
@@ -127,7 +129,7 @@ async fn deliver(cache: &Cache, staging: Box<Staging>, content: &[u8]) {
     fill(&staging, content, 50_000).await;
     let staged = staging.finish().await.expect("finishes");
     cache.commit_blob(verify(staged, &file).expect("sound")).expect("commits");
-    cache.link(&repo(), &commit_hash(), &file).expect("links");
+    cache.link(&repo(), &commit_hash(), [&file]).expect("links");
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

@@ -8,6 +8,8 @@ mod clear;
 mod fixture;
 #[path = "lifecycle/gc.rs"]
 mod gc;
+#[path = "lifecycle/hostile.rs"]
+mod hostile;
 #[path = "lifecycle/killed.rs"]
 mod killed;
 #[path = "lifecycle/leases.rs"]

@@ -267,7 +267,7 @@ impl HubError {
                 format!("check the spelling of `{repo}`; a private repository also needs a token in `HF_TOKEN`").into()
             }
             Self::RevisionNotFound { repo, .. } => {
-                format!("list what the hub has with `speech-flow update --check {repo}`").into()
+                format!("name a branch, a tag or a full commit hash of `{repo}`; the usual branch is `main`").into()
             }
             Self::Unauthorized { token_sent: false, .. } => "set `HF_TOKEN` to a token that may read it".into(),
             Self::Unauthorized { .. } => "the token in `HF_TOKEN` is not valid for it: make a new one".into(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 use speech_flow_model_cache::{CacheReport, ClearReport, ClearTarget, GcPolicy, GcReport, Lease};
 use speech_flow_model_types::{ModelSource, ModelSpec};
 
-use crate::ensure::Asked;
+use crate::asked::Asked;
 use crate::error::Error;
 use crate::local::Found;
 use crate::manager::{EnsureOptions, ModelManager};
@@ -112,7 +112,7 @@ impl ModelManager {
         if given == RevisionGiven::No {
             return Ok(vec![ClearTarget::Repo(repo.clone())]);
         }
-        let asked = Asked { spec, repo, revision, options, started: std::time::Instant::now() };
+        let asked = Asked::new(spec, repo, revision, options);
         Ok(match self.find_settled(&asked)? {
             Some(Found::Complete(local) | Found::Incomplete { local, .. }) => {
                 vec![ClearTarget::Revision(repo.clone(), local.commit)]

@@ -8,7 +8,7 @@ use speech_flow_model_cache::{Cache, CacheError, FileVerdict, Writability, verif
 use speech_flow_model_types::RemoteFile;
 use tokio_util::sync::CancellationToken;
 
-use crate::ensure::Asked;
+use crate::asked::Asked;
 use crate::error::Error;
 use crate::events::Event;
 use crate::local::Local;
@@ -56,7 +56,7 @@ impl ModelManager {
         let memory = memory_of(&local.cache);
         let fingerprint = Fingerprint::of(&local.path()).ok();
         let remembered = fingerprint
-            .and_then(|fingerprint| validate::remembered(&local.path(), Some(local.kind), &fingerprint, &memory));
+            .and_then(|fingerprint| validate::remembered(&local.path(), Some(local.checked_as), &fingerprint, &memory));
         if remembered.is_some() {
             return Ok(Ok(()));
         }
@@ -81,7 +81,7 @@ impl ModelManager {
     async fn validate(&self, local: &Local, remember: bool) -> Result<Result<(), Damage>, Error> {
         let local = local.clone();
         let validated = tokio::task::spawn_blocking(move || {
-            let (path, kind) = (local.path(), Some(local.kind));
+            let (path, kind) = (local.path(), Some(local.checked_as));
             if remember {
                 validate::validate_remembered(&path, kind, &memory_of(&local.cache))
             } else {
@@ -144,4 +144,30 @@ pub(crate) fn describe(verdict: &FileVerdict) -> String {
 pub(crate) fn as_remote(file: &ModelFile) -> Option<RemoteFile> {
     let digest = file.digest?;
     Some(RemoteFile { path: file.path.clone(), size: file.size, digest, blob_id: digest.to_string(), xet_hash: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use speech_flow_model_cache::CacheConfig;
+    use speech_flow_model_types::ModelKind;
+
+    use super::*;
+
+    #[test]
+    fn a_snapshot_that_goes_while_it_is_hashed_costs_no_other_its_blob() {
+        let folder = tempfile::tempdir().expect("temp folder");
+        let cache = Cache::open(CacheConfig::new(folder.path().join("hub"), folder.path().join("state"))).expect("opens");
+        let repo = "o/a".parse().expect("valid");
+        let digest = "ce013625030ba8dba906f756967f9e9ca394464a".parse().expect("valid");
+        let blob = cache.layout().blob(&repo, &digest);
+        std::fs::create_dir_all(cache.layout().blobs(&repo)).expect("makes");
+        std::fs::write(&blob, b"hello\n").expect("writes");
+        let file = ModelFile { path: "config.json".parse().expect("valid"), size: 6, digest: Some(digest) };
+        let (commit, kind) = ("c".repeat(40).parse().expect("valid"), ModelKind::Other);
+        let local = Local { cache, repo, commit, kind, checked_as: kind, files: vec![file] };
+        let found = take_corrupt_away(&local, &CancellationToken::new()).expect("looks");
+        assert_eq!(found, ["`config.json` is missing"]);
+        assert!(blob.exists(), "sound content of another snapshot was thrown away");
+        assert!(!local.cache.layout().quarantine().exists());
+    }
 }

@@ -291,7 +291,7 @@ fn load_hub(layers: &mut Layers<'_>, cache: &CacheSettings) -> Result<HubSetting
         disable_implicit_token,
         offline: layers.setting(&options::OFFLINE, || Ok(false))?,
         etag_timeout: layers
-            .setting(&options::ETAG_TIMEOUT, || Ok(None))?
+            .setting(&options::ETAG_TIMEOUT, || Ok(Some(DEFAULT_ETAG_TIMEOUT)))?
             .map(|timeout| timeout.unwrap_or(DEFAULT_ETAG_TIMEOUT)),
     })
 }
@@ -301,7 +301,7 @@ fn load_download(layers: &mut Layers<'_>) -> Result<DownloadSettings, ConfigErro
         max_retries: layers.setting(&options::MAX_RETRIES, || Ok(3))?,
         retry_delay: layers.setting(&options::RETRY_DELAY, || Ok(DEFAULT_RETRY_DELAY))?,
         stall_timeout: layers
-            .setting(&options::STALL_TIMEOUT, || Ok(None))?
+            .setting(&options::STALL_TIMEOUT, || Ok(Some(DEFAULT_STALL_TIMEOUT)))?
             .map(|timeout| timeout.unwrap_or(DEFAULT_STALL_TIMEOUT)),
         lanes: layers.setting(&options::LANES, || Ok(8))?,
         lanes_per_file: layers.setting(&options::LANES_PER_FILE, || Ok(4))?,

@@ -64,15 +64,15 @@ pub(crate) fn parse(text: &str) -> Result<DeTable<'_>, Fault> {
 
 /// The known name nearest to an unknown one, when it is near enough to be worth saying.
 pub(crate) fn nearest(unknown: &str, known: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
-    let near = |distance: usize, name: &str| distance <= 3.max(name.len() / 3) && distance < name.len();
+    let is_near = |distance: usize, name: &str| distance <= 3.max(name.len() / 3) && distance < name.len();
     // Texts are at least as far apart as their lengths, so a long key of a hostile file costs nothing.
     let length = unknown.chars().count();
     known
         .into_iter()
-        .filter(|name| name.len().abs_diff(length) <= 3.max(name.len() / 3))
+        .filter(|name| is_near(name.len().abs_diff(length), name))
         .map(|name| (strsim::damerau_levenshtein(unknown, name), name))
         .min()
-        .filter(|(distance, name)| near(*distance, name))
+        .filter(|(distance, name)| is_near(*distance, name))
         .map(|(_, name)| name)
 }
 
@@ -199,5 +199,27 @@ impl Problem {
             Self::UnknownKey { nearest: Some(nearest), .. } => Some(format!("did you mean `{nearest}`?")),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_finds_its_key_and_a_long_key_costs_nothing() {
+        assert_eq!(nearest("revison", ["name", "revision"]), Some("revision"));
+        assert_eq!(nearest("unlike anything", ["name", "revision"]), None);
+        // Its distance to a name would take 16 bytes of memory for each of its own.
+        assert_eq!(nearest(&"name".repeat(4 << 20), ["name", "revision"]), None);
+    }
+
+    #[test]
+    fn a_long_document_knows_its_lines() {
+        let text = "a\n".repeat(500_000);
+        let lines = Lines::new(&text);
+        let last = (0..text.len()).map(|offset| lines.at(offset)).max();
+        assert_eq!((lines.at(0), lines.at(1), lines.at(2), last), (1, 1, 2, Some(500_000)));
+        assert_eq!(lines.at(usize::MAX), 500_001);
     }
 }

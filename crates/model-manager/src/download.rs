@@ -9,7 +9,7 @@ use speech_flow_model_cache::{Cache, CacheError, Mismatch, Stage, StagedBlob, St
 use speech_flow_model_hub::{FetchItem, HubError, Progress, SinkError, Unexpected, WaitReason};
 use speech_flow_model_types::{Plan, RemoteFile, Resolved};
 
-use crate::ensure::Asked;
+use crate::asked::Asked;
 use crate::error::{Error, IntegrityFailure};
 use crate::events::{Event, Events};
 use crate::manager::ModelManager;
@@ -20,6 +20,9 @@ const FILES_AT_ONCE: usize = 8;
 
 /// How often it is looked whether another process has finished a file.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often what is missing is fetched, when a clean-up takes it away meanwhile.
+const ROUNDS: usize = 3;
 
 /// A body that arrives damaged is fetched this often before it is given up.
 const ATTEMPTS_AT_INTEGRITY: usize = 2;
@@ -33,6 +36,29 @@ impl ModelManager {
         resolved: &Resolved,
         wanted: &[&RemoteFile],
     ) -> Result<u64, Error> {
+        let received = Arc::new(Received { bytes: AtomicU64::new(0), events: asked.options.events.clone() });
+        let mut round = 1;
+        loop {
+            self.fetch_missing(asked, cache, resolved, wanted, &received).await?;
+            let files: Vec<RemoteFile> = wanted.iter().map(|file| (*file).clone()).collect();
+            let (cache, repo, commit) = (cache.clone(), asked.repo.clone(), resolved.commit.clone());
+            match blocking(move || cache.link(&repo, &commit, &files)).await {
+                // A clean-up took a blob that no snapshot named yet.
+                Err(Error::Cache(CacheError::BlobMissing { .. })) if round < ROUNDS => round += 1,
+                linked => return linked.map(|()| received.bytes.load(Ordering::Relaxed)),
+            }
+        }
+    }
+
+    /// Brings the blobs that are not there.
+    async fn fetch_missing(
+        &self,
+        asked: &Asked<'_>,
+        cache: &Cache,
+        resolved: &Resolved,
+        wanted: &[&RemoteFile],
+        received: &Arc<Received>,
+    ) -> Result<(), Error> {
         let plan = Plan::new(wanted.iter().copied(), &cache.view(asked.repo, &resolved.commit));
         asked.options.events.event(Event::Planned {
             model: asked.spec.to_string(),
@@ -42,19 +68,16 @@ impl ModelManager {
         });
         let to_fetch = plan.to_fetch();
         // Held until the end: other processes count what this one is about to write.
-        let _reservation = cache.reserve(asked.repo, to_fetch.iter().map(|planned| &planned.file))?;
+        let files: Vec<RemoteFile> = to_fetch.iter().map(|planned| planned.file.clone()).collect();
+        let (reserving, repo) = (cache.clone(), asked.repo.clone());
+        let _reservation = blocking(move || reserving.reserve(&repo, &files)).await?;
 
-        let received = Arc::new(Received { bytes: AtomicU64::new(0), events: asked.options.events.clone() });
         let fetches = to_fetch.into_iter().map(|planned| {
-            let job = Job { manager: self, asked, cache, resolved, file: &planned.file, received: received.clone() };
+            let received = Arc::clone(received);
+            let job = Job { manager: self, asked, cache, resolved, file: &planned.file, received };
             async move { job.run().await }
         });
-        stream::iter(fetches).buffer_unordered(FILES_AT_ONCE).try_collect::<()>().await?;
-
-        for planned in &plan.files {
-            cache.link(asked.repo, &resolved.commit, &planned.file)?;
-        }
-        Ok(received.bytes.load(Ordering::Relaxed))
+        stream::iter(fetches).buffer_unordered(FILES_AT_ONCE).try_collect().await
     }
 }
 

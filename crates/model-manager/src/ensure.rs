@@ -4,34 +4,15 @@ use std::time::Instant;
 
 use speech_flow_model_cache::{Cache, Writability};
 use speech_flow_model_hub::{HubError, RepoInfo, Source};
-use speech_flow_model_types::{CommitHash, ModelKind, ModelSource, ModelSpec, RelPath, RepoId, Resolved, Revision};
+use speech_flow_model_types::{CommitHash, ModelSource, ModelSpec, RelPath, Resolved, Revision};
 
-use crate::EnsureOptions;
+use crate::asked::Asked;
 use crate::error::Error;
 use crate::events::Event;
-use crate::local::{Found, Local};
+use crate::local::{Found, Local, missed, unanswered};
 use crate::lockfile::LockedFile;
-use crate::manager::ModelManager;
+use crate::manager::{EnsureOptions, ModelManager};
 use crate::model::{Model, ModelFile, Outcome};
-
-/// A model of a repository, with everything that was asked for.
-pub(crate) struct Asked<'a> {
-    pub(crate) spec: &'a ModelSpec,
-    pub(crate) repo: &'a RepoId,
-    pub(crate) revision: &'a Revision,
-    pub(crate) options: &'a EnsureOptions,
-    pub(crate) started: Instant,
-}
-
-impl Asked<'_> {
-    /// Makes an error of the hub one of this model.
-    pub(crate) fn hub_error(&self, source: HubError) -> Error {
-        match source {
-            HubError::Cancelled => Error::Cancelled,
-            source => Error::Hub { model: self.spec.to_string(), source },
-        }
-    }
-}
 
 impl ModelManager {
     /// Makes the model ready: on disk, verified, validated.
@@ -51,7 +32,7 @@ impl ModelManager {
             ModelSource::Folder(path) => return self.user_folder(spec, path, started),
             ModelSource::Hub { repo, revision } => (repo, revision),
         };
-        let asked = Asked { spec, repo, revision, options, started };
+        let asked = Asked::new(spec, repo, revision, options);
         let _turn = self.inner.flights.turn(format!("{repo}@{revision}")).await;
         tokio::select! {
             biased;
@@ -64,7 +45,7 @@ impl ModelManager {
         if let Some(commit) = self.settled_commit(asked)? {
             return match self.find(asked, &commit) {
                 Some(Found::Complete(local)) => self.finish_hit(asked, local).await,
-                found if self.is_offline(asked.options) => Err(offline_miss(asked, found)),
+                found if self.is_offline(asked.options) => Err(missed(asked, found)),
                 _ => self.obtain(asked, &commit, None).await,
             };
         }
@@ -110,7 +91,7 @@ impl ModelManager {
     async fn disk_alone(&self, asked: &Asked<'_>) -> Result<Model, Error> {
         match self.find_by_ref(asked) {
             Some(Found::Complete(local)) => self.finish_hit(asked, local).await,
-            found => Err(offline_miss(asked, found)),
+            found => Err(missed(asked, found)),
         }
     }
 
@@ -123,7 +104,7 @@ impl ModelManager {
                 asked.options.events.event(Event::Warning { message });
                 self.finish_hit(asked, local).await
             }
-            _ => Err(asked.hub_error(error)),
+            found => Err(unanswered(asked, error, found)),
         }
     }
 
@@ -148,7 +129,7 @@ impl ModelManager {
         };
         let resolved = self.list_files(asked, commit).await?;
         self.check_against_lock(asked, &resolved)?;
-        let kind = kind_of(asked.spec, &resolved);
+        let kind = asked.kind_of(&resolved.files);
         let cache = self.cache_of(kind);
         cache.write_tree(asked.repo, commit, &resolved.files)?;
 
@@ -158,7 +139,7 @@ impl ModelManager {
         }
         let was_complete = cache.read_record(asked.repo, commit).ok().flatten().is_some();
         let fetched = self.download(asked, cache, &resolved, &wanted).await?;
-        let local = Local::new(cache, asked.repo, commit, kind, wanted.into_iter().map(ModelFile::from));
+        let local = Local::new(cache, asked, commit, kind, wanted.into_iter().map(ModelFile::from));
 
         self.remember_ref(cache, asked, commit);
         self.record(asked, &local, &info);
@@ -172,7 +153,8 @@ impl ModelManager {
     /// What the hub says of a commit that is known already; its licence, above all.
     async fn describe(&self, asked: &Asked<'_>, commit: &CommitHash) -> Result<RepoInfo, Error> {
         let revision = Revision::from(commit.clone());
-        self.network()?.hub.resolve(asked.repo, &revision).await.map_err(|error| asked.hub_error(error))
+        let described = self.network()?.hub.resolve(asked.repo, &revision).await;
+        described.map_err(|error| unanswered(asked, error, self.find(asked, commit)))
     }
 
     /// The files of a commit: from the cache when it knows them, else from the hub.
@@ -218,16 +200,4 @@ impl ModelManager {
             tracing::warn!(repo = %asked.repo, revision = %asked.revision, %error, "the revision's name was not written");
         }
     }
-}
-
-pub(crate) fn kind_of(spec: &ModelSpec, resolved: &Resolved) -> ModelKind {
-    spec.kind.unwrap_or_else(|| ModelKind::detect(resolved.files.iter().map(|file| &file.path)))
-}
-
-pub(crate) fn offline_miss(asked: &Asked<'_>, found: Option<Found>) -> Error {
-    let missing = match found {
-        Some(Found::Incomplete { missing, .. }) => missing,
-        _ => Vec::new(),
-    };
-    Error::OfflineMiss { model: asked.spec.to_string(), missing }
 }

@@ -47,6 +47,17 @@ pub enum Error {
         /// The files that are missing; empty when nothing at all is known of it.
         missing: Vec<String>,
     },
+    /// The model is not complete on disk, and the hub cannot be asked for the rest.
+    #[error("`{model}` is not complete in the cache and the hub cannot be asked{}", list_missing(missing))]
+    HubDown {
+        /// The model as asked for.
+        model: String,
+        /// The files that are missing.
+        missing: Vec<String>,
+        /// What the hub did.
+        #[source]
+        source: HubError,
+    },
     /// The lockfile does not name the model as it is asked for.
     #[error("`{model}` at `{revision}` is not in the lockfile `{}`", lockfile.display())]
     NotLocked {
@@ -158,7 +169,7 @@ impl Error {
         match self {
             Self::Spec { source, .. } => Some(source.hint()),
             Self::Config(error) => error.hint(),
-            Self::Hub { source, .. } => source.hint().map(Into::into),
+            Self::Hub { source, .. } | Self::HubDown { source, .. } => source.hint().map(Into::into),
             Self::Cache(error) => error.hint().map(Into::into),
             Self::OfflineMiss { model, .. } => {
                 Some(format!("with a connection, run `speech-flow preload {model}`, or unset `HF_HUB_OFFLINE`"))
@@ -199,7 +210,7 @@ impl Error {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Hub { source, .. } => source.is_transient(),
+            Self::Hub { source, .. } | Self::HubDown { source, .. } => source.is_transient(),
             Self::Cache(error) => error.is_transient(),
             _ => false,
         }

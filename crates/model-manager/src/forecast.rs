@@ -7,7 +7,7 @@ use speech_flow_model_hub::Source;
 use speech_flow_model_types::plan::FileState;
 use speech_flow_model_types::{Digest, ModelKind, ModelSource, ModelSpec, Plan};
 
-use crate::ensure::{Asked, kind_of, offline_miss};
+use crate::asked::Asked;
 use crate::error::Error;
 use crate::manager::{EnsureOptions, ModelManager};
 
@@ -59,17 +59,17 @@ impl ModelManager {
             ModelSource::Folder(path) => return Err(Error::FolderHasNoRevision { path: path.clone() }),
             ModelSource::Hub { repo, revision } => (repo, revision),
         };
-        let asked = Asked { spec, repo, revision, options, started: std::time::Instant::now() };
+        let asked = Asked::new(spec, repo, revision, options);
         let commit = match self.settled_commit(&asked)? {
             Some(commit) => commit,
             None if self.is_offline(options) => {
                 let seen = self.caches_for(spec.kind).into_iter().find_map(|cache| cache.read_ref(repo, revision));
-                seen.ok_or_else(|| offline_miss(&asked, None))?
+                seen.ok_or_else(|| asked.offline_miss(Vec::new()))?
             }
             None => self.network()?.hub.resolve(repo, revision).await.map_err(|error| asked.hub_error(error))?.commit,
         };
         let resolved = self.list_files(&asked, &commit).await?;
-        let kind = kind_of(spec, &resolved);
+        let kind = asked.kind_of(&resolved.files);
         let cache = self.cache_of(kind);
         let plan = Plan::new(kind.select(&resolved.files, &spec.patterns), &cache.view(repo, &commit));
         let existing = cache.layout().root().ancestors().find(|folder| folder.is_dir());

@@ -11,6 +11,7 @@ pub mod config;
 pub mod lockfile;
 pub mod validate;
 
+mod asked;
 mod care;
 mod check;
 mod doctor;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use speech_flow_model_cache::{Cache, Pin, SnapshotFile};
+use speech_flow_model_hub::HubError;
 use speech_flow_model_types::{CommitHash, ModelKind, Plan, RemoteFile, RepoId, Resolved, Revision};
 
-use crate::ensure::Asked;
+use crate::asked::Asked;
 use crate::error::Error;
 use crate::manager::ModelManager;
 use crate::model::ModelFile;
@@ -18,6 +19,8 @@ pub(crate) struct Local {
     pub(crate) repo: RepoId,
     pub(crate) commit: CommitHash,
     pub(crate) kind: ModelKind,
+    /// What it is validated as: files that the user chose by name need not make a model of the kind.
+    pub(crate) checked_as: ModelKind,
     /// The files that the model needs, sorted by path.
     pub(crate) files: Vec<ModelFile>,
 }
@@ -39,14 +42,15 @@ pub(crate) enum Found {
 impl Local {
     pub(crate) fn new(
         cache: &Cache,
-        repo: &RepoId,
+        asked: &Asked<'_>,
         commit: &CommitHash,
         kind: ModelKind,
         files: impl IntoIterator<Item = ModelFile>,
     ) -> Self {
         let mut files: Vec<ModelFile> = files.into_iter().collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Self { cache: cache.clone(), repo: repo.clone(), commit: commit.clone(), kind, files }
+        let checked_as = if asked.spec.patterns.has_include() { ModelKind::Other } else { kind };
+        Self { cache: cache.clone(), repo: asked.repo.clone(), commit: commit.clone(), kind, checked_as, files }
     }
 
     /// The folder that an engine loads.
@@ -115,12 +119,12 @@ fn look(cache: &Cache, asked: &Asked<'_>, commit: &CommitHash) -> Option<Found> 
 fn look_by_tree(cache: &Cache, asked: &Asked<'_>, commit: &CommitHash, files: Vec<RemoteFile>) -> Found {
     let resolved =
         Resolved { repo: asked.repo.clone(), revision: asked.revision.clone(), commit: commit.clone(), files };
-    let kind = crate::ensure::kind_of(asked.spec, &resolved);
+    let kind = asked.kind_of(&resolved.files);
     let wanted = kind.select(&resolved.files, &asked.spec.patterns);
     let view = cache.view(asked.repo, commit);
     let missing = Plan::missing_paths(&wanted, &view);
     let is_complete = missing.is_empty() && !wanted.is_empty();
-    let local = Local::new(cache, asked.repo, commit, kind, wanted.into_iter().map(ModelFile::from));
+    let local = Local::new(cache, asked, commit, kind, wanted.into_iter().map(ModelFile::from));
     if is_complete { Found::Complete(local) } else { Found::Incomplete { local, missing } }
 }
 
@@ -135,7 +139,25 @@ fn look_without_tree(cache: &Cache, asked: &Asked<'_>, commit: &CommitHash) -> O
         let size = file.size?;
         wanted.takes(&file.path).then(|| ModelFile { path: file.path.clone(), size, digest: file.digest })
     };
-    let local = Local::new(cache, asked.repo, commit, kind, files.iter().filter_map(as_model_file));
-    let loads = kind != ModelKind::Other && validate::validate(&local.path(), Some(kind)).is_ok();
+    let local = Local::new(cache, asked, commit, kind, files.iter().filter_map(as_model_file));
+    let loads = kind != ModelKind::Other && validate::validate(&local.path(), Some(local.checked_as)).is_ok();
     loads.then_some(Found::Complete(local))
+}
+
+/// The error of a model that is not complete on disk, where that is the only source.
+pub(crate) fn missed(asked: &Asked<'_>, found: Option<Found>) -> Error {
+    asked.offline_miss(match found {
+        Some(Found::Incomplete { missing, .. }) => missing,
+        _ => Vec::new(),
+    })
+}
+
+/// The error of a model that is not complete on disk, where the hub was asked for it and failed.
+pub(crate) fn unanswered(asked: &Asked<'_>, source: HubError, found: Option<Found>) -> Error {
+    match found {
+        Some(Found::Incomplete { missing, .. }) if source.is_transient() => {
+            Error::HubDown { model: asked.spec.to_string(), missing, source }
+        }
+        _ => asked.hub_error(source),
+    }
 }

@@ -12,7 +12,7 @@ use speech_flow_model_types::{Digest, ModelKind, ModelSpec, Patterns, file_set_d
 
 use crate::card::ModelCard;
 
-use crate::ensure::Asked;
+use crate::asked::Asked;
 use crate::error::Error;
 use crate::local::Local;
 use crate::manager::ModelManager;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use speech_flow_model_types::{CommitHash, Digest, ModelKind, ModelSource, ModelSpec, RepoId};
 
-use crate::ensure::Asked;
+use crate::asked::Asked;
 use crate::error::Error;
 use crate::local::Found;
 use crate::manager::{EnsureOptions, ModelManager};
@@ -77,7 +77,7 @@ impl ModelManager {
             ModelSource::Folder(path) => return Ok(folder_report(spec, path)),
             ModelSource::Hub { repo, revision } => (repo, revision),
         };
-        let asked = Asked { spec, repo, revision, options, started: std::time::Instant::now() };
+        let asked = Asked::new(spec, repo, revision, options);
         let (local, mut problems) = match self.find_settled(&asked)? {
             Some(Found::Complete(local)) => (local, Vec::new()),
             Some(Found::Incomplete { missing, local }) => {
@@ -97,7 +97,7 @@ impl ModelManager {
                 let (path, size, digest) = (file.path.to_string(), file.size, file.digest);
                 files.push(FileReport { path, size, digest, problem });
             }
-            if let Err(invalid) = validate::validate(&local.path(), Some(local.kind)) {
+            if let Err(invalid) = validate::validate(&local.path(), Some(local.checked_as)) {
                 problems.push(invalid.to_string());
             }
             Ok(VerifyReport {

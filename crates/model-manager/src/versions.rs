@@ -5,9 +5,9 @@ use speech_flow_model_cache::Pin;
 use speech_flow_model_hub::Source;
 use speech_flow_model_types::{CommitHash, ModelSource, ModelSpec, RepoId, Revision};
 
-use crate::ensure::{Asked, kind_of, offline_miss};
+use crate::asked::Asked;
 use crate::error::Error;
-use crate::local::Found;
+use crate::local::{Found, missed};
 use crate::lockfile::{LockedModel, Lockfile, ModelChange, Reason, diff};
 use crate::manager::{EnsureOptions, LockChoice, ModelManager};
 use crate::model::{Model, Outcome};
@@ -42,10 +42,10 @@ impl ModelManager {
         match &spec.source {
             ModelSource::Folder(path) => self.user_folder(spec, path, started),
             ModelSource::Hub { repo, revision } => {
-                let asked = Asked { spec, repo, revision, options, started };
+                let asked = Asked::new(spec, repo, revision, options);
                 match self.find_settled(&asked)? {
                     Some(Found::Complete(local)) => Ok(self.model(&asked, &local, Outcome::Hit, 0)),
-                    found => Err(offline_miss(&asked, found)),
+                    found => Err(missed(&asked, found)),
                 }
             }
         }
@@ -123,10 +123,10 @@ impl ModelManager {
     /// [`Error::OfflineMiss`] when no complete commit is on disk.
     pub fn pin(&self, spec: &ModelSpec, options: &EnsureOptions) -> Result<PinnedModel, Error> {
         let ModelSource::Hub { repo, revision } = &spec.source else { return Err(no_revision(spec)) };
-        let asked = Asked { spec, repo, revision, options, started: std::time::Instant::now() };
+        let asked = Asked::new(spec, repo, revision, options);
         let local = match self.find_settled(&asked)? {
             Some(Found::Complete(local)) => local,
-            found => return Err(offline_miss(&asked, found)),
+            found => return Err(missed(&asked, found)),
         };
         Ok(local.cache.pin(repo, revision, &local.commit)?.into())
     }
@@ -169,7 +169,7 @@ impl ModelManager {
         options: &EnsureOptions,
     ) -> Result<(LockedModel, ModelChange), Error> {
         let (repo, revision) = (locked.repo(), locked.revision());
-        let asked = Asked { spec, repo, revision, options, started: std::time::Instant::now() };
+        let asked = Asked::new(spec, repo, revision, options);
         let commit = self.ask_commit(&asked).await?;
         let resolved = self.list_files(&asked, &commit).await?;
         let wanted = locked.kind().select(&resolved.files, &spec.patterns);
@@ -185,10 +185,10 @@ impl ModelManager {
         revision: &Revision,
         options: &EnsureOptions,
     ) -> Result<LockedModel, Error> {
-        let asked = Asked { spec, repo, revision, options, started: std::time::Instant::now() };
+        let asked = Asked::new(spec, repo, revision, options);
         let commit = self.ask_commit(&asked).await?;
         let resolved = self.list_files(&asked, &commit).await?;
-        let kind = kind_of(spec, &resolved);
+        let kind = asked.kind_of(&resolved.files);
         let wanted = kind.select(&resolved.files, &spec.patterns);
         LockedModel::new(&spec.name, kind, &resolved, &wanted).map_err(|reason| match reason {
             Reason::NoFiles => Error::NothingSelected { repo: repo.clone(), commit },
@@ -204,7 +204,7 @@ impl ModelManager {
         if self.is_offline(asked.options) {
             return match self.find_by_ref(asked) {
                 Some(Found::Complete(local)) => Ok(local.commit),
-                found => Err(offline_miss(asked, found)),
+                found => Err(missed(asked, found)),
             };
         }
         let info = self.network()?.hub.resolve(asked.repo, asked.revision).await;

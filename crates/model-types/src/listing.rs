@@ -2,6 +2,10 @@
 
 use crate::{CommitHash, Digest, RelPath, RepoId, Revision};
 
+/// Longest file that a listing may promise: 16 TiB, as much as common file systems hold in one file. So the
+/// lengths of a million files still add up in 64 bits.
+pub const MAX_FILE_BYTES: u64 = 1 << 44;
+
 /// One file of a repository at one commit, as the Hub lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteFile {

@@ -38,6 +38,7 @@ use crate::scan::repo::blobs_of_plain_files;
 use crate::scan::{Orphan, OrphanKind};
 use crate::shared_blobs::{Released, SharedStore, normalize};
 use crate::state_files::{file_name, folder_entries, found, remove_file};
+use crate::volume::is_link;
 
 /// The removal of parts of one repository.
 #[derive(Debug)]
@@ -343,6 +344,9 @@ fn links_below(folder: &Path) -> Result<HashSet<PathBuf>, CacheError> {
 
 /// Removes folders that hold nothing but empty folders.
 fn remove_empty(folder: &Path) {
+    if is_link(folder) {
+        return;
+    }
     for entry in folder_entries(folder).unwrap_or_default() {
         if fs::symlink_metadata(&entry).is_ok_and(|metadata| metadata.is_dir()) {
             remove_empty(&entry);

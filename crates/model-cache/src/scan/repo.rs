@@ -19,6 +19,8 @@ use crate::pins::PinSet;
 use crate::shared_blobs::normalize;
 use crate::staging::{partial_liveness, partial_owner};
 use crate::state_files::{file_name, folder_entries};
+use crate::trees::{MAX_REF_BYTES, read_bounded};
+use crate::volume::is_link;
 
 pub(super) struct RepoScan<'a> {
     cache: &'a Cache,
@@ -96,8 +98,13 @@ impl<'a> RepoScan<'a> {
         self.problems.push(Problem { path: path.to_owned(), what: what.to_owned() });
     }
 
-    /// The entries of a folder. Where they cannot be read, nothing may be called unnamed any more.
+    /// The entries of a folder, of none that a link leads to: what is found here may be deleted. Where they cannot be read, nothing may be called unnamed any more.
     fn list(&mut self, folder: &Path) -> Vec<PathBuf> {
+        if is_link(folder) {
+            self.saw_all = false;
+            self.problem(folder, "a link stands in the folder's place, and is not followed");
+            return Vec::new();
+        }
         folder_entries(folder).unwrap_or_else(|error| {
             self.saw_all = false;
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -130,7 +137,8 @@ impl<'a> RepoScan<'a> {
                 continue;
             }
             let name = path.strip_prefix(&folder).ok().and_then(Path::to_str).and_then(|name| name.parse().ok());
-            let commit = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+            let text = read_bounded(&path, MAX_REF_BYTES).and_then(|text| String::from_utf8(text).ok());
+            let commit = text.and_then(|text| text.trim().parse().ok());
             match (name, commit) {
                 (Some(name), Some(commit)) => refs.entry(commit).or_default().push(name),
                 (None, _) => self.problem(&path, "the ref's name is no revision"),

@@ -204,14 +204,15 @@ impl Partial {
 
     fn reopen(&self, header: JournalHeader) -> io::Result<OpenPartial> {
         let path = Layout::partial_journal(&self.folder);
-        let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+        // What another user of the volume left here decides on nothing but itself: no link is followed.
+        let mut file = volume::open_own(&path)?;
         let mut bytes = Vec::new();
         (&file).take(MAX_JOURNAL_LEN).read_to_end(&mut bytes)?;
         let journal = parse_journal(&bytes).map_err(io::Error::other)?;
         if journal.header != header {
             return Err(io::Error::other("the journal is of another file"));
         }
-        let data = OpenOptions::new().read(true).write(true).open(self.data_path())?;
+        let data = volume::open_own(&self.data_path())?;
         if data.metadata()?.len() != header.size {
             return Err(io::Error::other("the data has another length"));
         }
@@ -276,7 +277,8 @@ fn write_record(folder: &Path, id: &str, released: bool) -> io::Result<()> {
 
 /// The partials of a blob.
 pub(crate) fn partials_of(layout: &Layout, repo: &RepoId, digest: &Digest) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(layout.partials(repo)) else { return Vec::new() };
+    let folder = layout.partials(repo);
+    let Some(entries) = fs::read_dir(&folder).ok().filter(|_| !volume::is_link(&folder)) else { return Vec::new() };
     let names_blob = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
         name.and_then(Layout::parse_partial).is_some_and(|(named, _)| named == *digest)
@@ -320,6 +322,9 @@ fn remove_dead(cache: &Cache, repo: &RepoId, dead: &[(u64, PathBuf)]) {
 /// What a crash left of links and folders on their way, once nobody can be at it any more.
 fn remove_leftovers(cache: &Cache, repo: &RepoId) {
     let folder = cache.layout().partials(repo);
+    if volume::is_link(&folder) {
+        return;
+    }
     let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
     let hidden: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_hidden(path)).collect();
     if hidden.is_empty() {

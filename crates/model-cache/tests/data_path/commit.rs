@@ -82,7 +82,7 @@ async fn wrong_and_broken_entries_are_replaced() {
         fs::remove_file(&entry).expect("removes");
         spoil();
         assert_eq!(state(&kit, &file), FileState::Blob, "{name}");
-        kit.cache.link(&repo(), &commit_hash(), &file).expect(name);
+        kit.cache.link(&repo(), &commit_hash(), [&file]).expect(name);
         assert_eq!(state(&kit, &file), FileState::Linked, "{name}");
         assert_eq!(fs::read(&entry).expect("reads"), bytes, "{name}");
     }
@@ -117,7 +117,7 @@ fn a_blob_in_the_shared_store_is_a_hit_and_one_outside_the_cache_is_not() {
     fs::write(store.join(&name), bytes).expect("writes");
     symlink(format!("../../blobs/ab/{name}"), kit.blob(&file)).expect("links");
     assert!(matches!(kit.cache.stage(&repo(), &file).expect("answers"), Stage::Present));
-    kit.cache.link(&repo(), &commit_hash(), &file).expect("links");
+    kit.cache.link(&repo(), &commit_hash(), [&file]).expect("links");
     assert_eq!(state(&kit, &file), FileState::Linked);
     let entry = kit.cache.layout().snapshot_file(&repo(), &commit_hash(), &file.path);
     assert_eq!(fs::read(&entry).expect("reads"), bytes);
@@ -147,10 +147,38 @@ async fn a_corrupt_blob_is_quarantined_and_then_fetched_anew() {
     }
 }
 
+#[tokio::test]
+async fn corrupt_content_goes_from_every_snapshot_that_shares_it() {
+    let bytes = content(1000);
+    let file = lfs_file("a/model.bin", &bytes);
+    let kit = Kit::with(|config| config.symlinks = Symlinks::Never);
+    deliver(&kit.cache, kit.staging(&file), &bytes).await;
+    let other = "d".repeat(40).parse().expect("valid");
+    kit.cache.link(&repo(), &other, [&file]).expect("links");
+    fs::write(kit.blob(&file), vec![0; 1000]).expect("rots");
+    kit.cache.quarantine_file(&repo(), &commit_hash(), &file, None, "rotten").expect("quarantines");
+    assert_eq!(kit.cache.view(&repo(), &other).state(&file), FileState::Absent);
+}
+
+#[tokio::test]
+async fn a_corrupt_copy_does_not_cost_its_sound_blob() {
+    let bytes = content(1000);
+    let file = lfs_file("model.bin", &bytes);
+    let kit = Kit::with(|config| config.symlinks = Symlinks::Never);
+    deliver(&kit.cache, kit.staging(&file), &bytes).await;
+    let entry = kit.cache.layout().snapshot_file(&repo(), &commit_hash(), &file.path);
+    fs::remove_file(&entry).expect("removes");
+    fs::write(&entry, vec![0; 1000]).expect("a copy, as on a volume without hard links");
+    let put_away = kit.cache.quarantine_file(&repo(), &commit_hash(), &file, None, "rotten").expect("quarantines");
+    assert_eq!(fs::read(put_away.join("data")).expect("kept"), vec![0; 1000]);
+    assert_eq!(state(&kit, &file), FileState::Blob);
+    assert_eq!(fs::read(kit.blob(&file)).expect("reads"), bytes);
+}
+
 #[test]
 fn a_link_without_a_blob_is_refused() {
     let kit = Kit::new();
-    let refused = kit.cache.link(&repo(), &commit_hash(), &git_file("config.json", b"{}"));
+    let refused = kit.cache.link(&repo(), &commit_hash(), [&git_file("config.json", b"{}")]);
     assert!(matches!(refused, Err(CacheError::BlobMissing { .. })));
 }
 

@@ -80,7 +80,7 @@ fn race(locks_work: bool) {
                 let mut stage = cache.stage(&repo(), &file).expect("stages");
                 loop {
                     match stage {
-                        Stage::Present => break cache.link(&repo(), &commit_hash(), &file).expect("links"),
+                        Stage::Present => break cache.link(&repo(), &commit_hash(), [&file]).expect("links"),
                         Stage::Busy(busy) => {
                             std::thread::sleep(Duration::from_millis(2));
                             stage = busy.try_again().expect("looks");
@@ -128,7 +128,7 @@ async fn a_read_only_cache_answers_and_is_never_written_to() {
         cache.write_ref(&repo(), &main, &commit_hash()),
         cache.write_tree(&repo(), &commit_hash(), std::slice::from_ref(&file)),
         cache.reserve(&repo(), [&other]).map(drop),
-        cache.link(&repo(), &"d".repeat(40).parse().expect("valid"), &file),
+        cache.link(&repo(), &"d".repeat(40).parse().expect("valid"), [&file]),
     ] {
         assert!(matches!(refused, Err(CacheError::ReadOnly { .. })), "{refused:?}");
     }

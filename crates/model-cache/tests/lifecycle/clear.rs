@@ -75,6 +75,19 @@ fn what_is_being_downloaded_is_refused_with_its_writer() {
     assert!(partial.join("data").exists() && fixture.snapshot("o/a", '1').join("model.bin").exists());
 }
 
+/// The files of a model arrive one by one, and none is named before all are there.
+#[test]
+fn a_finished_file_of_a_running_download_stays_however_long_the_others_take() {
+    let fixture = Fixture::new();
+    let finished = fixture.blob("o/a", b"first file");
+    write(&finished, b"first file");
+    make_older(&finished, SILENT);
+    let other = OtherProcess::start();
+    fixture.partial("o/a", &other.owner, b"second file", SILENT);
+    fixture.cache().clear(&[ClearTarget::Repo(repo("o/a"))]).unwrap();
+    assert!(finished.exists());
+}
+
 #[test]
 fn a_running_python_download_is_refused_and_a_left_one_goes() {
     let fixture = Fixture::new();

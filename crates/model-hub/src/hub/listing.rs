@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use speech_flow_model_types::digest::InvalidDigest;
+use speech_flow_model_types::listing::MAX_FILE_BYTES;
 use speech_flow_model_types::path::InvalidPath;
 use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId, Revision};
 
@@ -38,6 +39,14 @@ pub enum ListingError {
         /// What stands in the hash's place.
         #[source]
         source: InvalidDigest,
+    },
+    /// A length that no volume has room for.
+    #[error("file `{path}` would be {size} bytes long")]
+    Size {
+        /// The file.
+        path: RelPath,
+        /// Its length by the listing.
+        size: u64,
     },
     /// One path twice.
     #[error("file `{0}` is listed twice")]
@@ -85,6 +94,9 @@ fn convert(entry: Entry) -> Result<RemoteFile, ListingError> {
         Some(lfs) => (lfs.oid.strip_prefix("sha256:").unwrap_or(&lfs.oid), lfs.size),
         None => (&*entry.oid, entry.size),
     };
+    if size > MAX_FILE_BYTES {
+        return Err(ListingError::Size { path, size });
+    }
     // Each store has its own kind of hash; the other kind would name another content.
     let fits = |digest: &Digest| matches!(digest, Digest::Sha256(_)) == entry.lfs.is_some();
     match digest.parse::<Digest>() {
@@ -189,6 +201,16 @@ mod tests {
         let entry = format!(r#"{{"type":"file","path":"model.bin","oid":"../x","xetHash":"../y",{lfs}}}"#);
         let files = listing(&[entry]).expect("the hash that counts is there");
         assert_eq!((files[0].blob_id.as_str(), files[0].xet_hash.as_deref()), ("", None));
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_added_up_are_refused() {
+        for size in [MAX_FILE_BYTES + 1, u64::MAX] {
+            let small = format!(r#"{{"type":"file","path":"a","size":{size},"oid":"{SHA1}"}}"#);
+            check_refused(&[small], "bytes long");
+            let lfs = format!(r#""lfs":{{"oid":"{SHA256}","size":{size}}}"#);
+            check_refused(&[format!(r#"{{"type":"file","path":"a","oid":"{SHA1}",{lfs}}}"#)], "bytes long");
+        }
     }
 
     #[track_caller]

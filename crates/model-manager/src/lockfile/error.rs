@@ -43,7 +43,11 @@ pub enum Reason {
     #[error("the model has no files")]
     NoFiles,
     /// The digest of a model is not that of its files.
-    #[error("the entry of `{model}` was edited by hand: its files have the digest `{actual}`, not `{written}`")]
+    #[error(
+        "the entry of `{}` was edited by hand: its files have the digest `{actual}`, not `{}`",
+        model.escape_debug(),
+        written.escape_debug()
+    )]
     EditedByHand {
         /// The model.
         model: String,

@@ -103,6 +103,17 @@ fn an_edit_by_hand_is_found_and_named_with_its_line() {
 }
 
 #[test]
+fn an_error_shows_no_control_character_of_the_file() {
+    for (old, new) in
+        [("name = \"tiny", "name = \"\\u001b"), ("digest = \"sha256:", "digest = \"\\u001b"), ("a/a", "\\u001b")]
+    {
+        let text = two_models().to_toml().replace(old, new).replace("sha256:0303", "sha256:0404");
+        let error = Lockfile::parse(&text).expect_err("refused").to_string();
+        assert!(!error.chars().any(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
 fn another_version_of_the_format_is_refused_whatever_else_stands_there() {
     let error = refused("version = 2\nnew-key = 1\n", 1, "version 2 of the format");
     assert!(error.hint().contains("newer"));

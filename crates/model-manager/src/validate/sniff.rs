@@ -53,9 +53,9 @@ pub fn sniff(head: &[u8], len: u64) -> Option<Lookalike> {
 
 /// Whether a file that should hold weights holds a JSON text instead.
 pub fn is_json_message(head: &[u8], len: u64) -> bool {
-    len <= LONGEST_PAGE
-        && head.trim_ascii_start().starts_with(b"{")
-        && std::str::from_utf8(&head[..head.len().min(64)]).is_ok()
+    // The cut may go through a character; only bytes that no text has are a sign of weights.
+    let is_text = |start: &[u8]| std::str::from_utf8(start).map_or_else(|error| error.error_len().is_none(), |_| true);
+    len <= LONGEST_PAGE && head.trim_ascii_start().starts_with(b"{") && is_text(&head[..head.len().min(64)])
 }
 
 /// PyTorch writes a ZIP (`PK\3\4`); older ones a bare pickle of protocol 2 to 5 (`\x80` and the number).

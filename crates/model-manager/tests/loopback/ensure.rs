@@ -173,3 +173,16 @@ async fn patterns_that_match_nothing_are_an_error() {
     let error = scene.manager.ensure(&scene.spec(LID).with_patterns(patterns)).await.expect_err("nothing matches");
     assert!(matches!(error, Error::NothingSelected { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn files_that_are_chosen_by_name_need_not_make_a_model() {
+    let scene = Scene::new().await;
+    let patterns =
+        speech_flow_model_manager::types::Patterns::new(vec!["*.json".to_owned()], Vec::new()).expect("valid");
+    let spec = scene.spec(LID).with_patterns(patterns);
+    let cold = scene.manager.ensure(&spec).await.expect("fetches");
+    let names: Vec<_> = cold.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(names, ["config.json", "preprocessor_config.json"]);
+    let warm = scene.manager.ensure(&spec).await.expect("hits");
+    assert_eq!(warm.outcome, Outcome::Hit);
+}

@@ -2,4 +2,5 @@
 
 mod ensure;
 mod scene;
+mod trust;
 mod versions;

@@ -38,6 +38,17 @@ fn small(version: u32) -> Vec<u8> {
 }
 
 #[test]
+fn an_error_shows_no_control_character_of_the_file() {
+    let mut bytes = small(6);
+    let name = bytes.windows(3).position(|bytes| bytes == b"\0w\0").expect("the variable") + 1;
+    bytes[name] = 0x1b;
+    for len in name + 2..bytes.len() {
+        let error = read(&bytes[..len]).expect_err("truncated").to_string();
+        assert!(!error.chars().any(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
 fn reads_the_trained_model() {
     let model = read(&fixture()).expect("a model");
     assert_eq!(
