@@ -1,0 +1,66 @@
+# Every target does its own set-up and is safe to run again. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# rustup puts cargo here; a login shell may not have been opened since.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# The Python whose clients share the cache with us in the tests.
+export SPEECH_FLOW_TEST_PYTHON := $(CURDIR)/.venv/bin/python
+
+BINARY := target/release/speech-flow
+# Runs of the crash tests in `make soak`.
+RUNS ?= 200
+# Minutes for each fuzz target in `make fuzz`.
+MINUTES ?= 10
+# Arguments for `make bench`, such as ARGS="download --size 64M".
+ARGS ?= all
+
+.PHONY: help demo build test lint bench soak parity fuzz clean-venv
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Preload, verify, kill and resume, from an embedded hub (a few minutes the first time)
+	@scripts/setup.sh build venv
+	@scripts/venv.sh
+	cargo build --release --locked --package speech-flow
+	@SPEECH_FLOW_PYTHON=$(CURDIR)/.venv/bin/python $(BINARY) demo
+
+build: ## Build target/release/speech-flow
+	@scripts/setup.sh build
+	cargo build --release --locked --package speech-flow
+
+test: ## Run all tests, with the real Python clients
+	@scripts/setup.sh test
+	@scripts/venv.sh
+	@scripts/test.sh
+
+lint: ## Check format, clippy, docs, house rules, licenses
+	@scripts/setup.sh build
+	@scripts/lint.sh
+
+bench: ## Run the benchmarks and write docs/benchmarks.md (ARGS="download --size 64M" for one)
+	@scripts/setup.sh bench
+	@scripts/venv.sh
+	cargo build --release --locked --package speech-flow
+	.venv/bin/python benches/run.py $(ARGS)
+
+soak: ## Kill the real process at random points, RUNS times (default 200)
+	@scripts/setup.sh test
+	@scripts/venv.sh
+	SPEECH_FLOW_SOAK_RUNS=$(RUNS) scripts/test.sh --soak
+
+parity: ## Load the transformers model itself from our cache (installs torch, several GB, in .venv-parity)
+	@scripts/setup.sh build venv
+	@scripts/venv.sh .venv-parity tests/clients/requirements-parity.txt
+	cargo build --release --locked --package speech-flow
+	.venv-parity/bin/python tests/clients/parity.py $(BINARY)
+
+fuzz: ## Run every fuzz target for MINUTES (default 10)
+	@scripts/setup.sh build
+	@scripts/fuzz.sh $(MINUTES)
+
+clean-venv: ## Remove the Python environments
+	rm -rf .venv .venv-parity

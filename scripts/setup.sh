@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Installs the system packages that one purpose needs, and only those that are missing.
+#
+#   scripts/setup.sh build|test|bench|venv...
+#
+# Looks for each tool first. Where all are there, nothing runs and nothing is printed.
+# Missing ones come from apt-get (with sudo when the caller is not root).
+set -euo pipefail
+
+packages=()
+
+want() { # want PACKAGE COMMAND...: PACKAGE is needed unless COMMAND succeeds
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || packages+=("$package")
+}
+
+# Some folders are not on every user's PATH.
+has() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1"; }
+
+has_certificates() { test -s "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}"; }
+
+need_build() {
+  want build-essential has cc
+  want build-essential has make
+  want git has git
+  want ca-certificates has_certificates
+}
+
+need_venv() {
+  want python3-venv "$(dirname "$0")/find-python.sh"
+  want ca-certificates has_certificates
+}
+
+need_test() {
+  need_build
+  need_venv
+  want curl has curl
+  want strace has strace
+  want util-linux has setpriv
+  want bsdutils has script
+  want procps test -x /bin/kill
+  want mount has mount
+  # Volumes without links: FAT where the kernel has it, else exFAT by FUSE.
+  want dosfstools has mkfs.vfat
+  want exfatprogs has mkfs.exfat
+  want exfat-fuse has mount.exfat-fuse
+}
+
+need_bench() {
+  need_build
+  need_venv
+  want curl has curl
+  want nginx has nginx
+  want aria2 has aria2c
+}
+
+[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv..." >&2; exit 2; }
+for purpose in "$@"; do
+  case $purpose in
+    build | test | bench | venv) "need_$purpose" ;;
+    *) echo "setup: unknown purpose \`$purpose\`" >&2; exit 2 ;;
+  esac
+done
+
+if [ "${#packages[@]}" -gt 0 ]; then
+  mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: missing on this machine: ${packages[*]} (Debian's names); there is no apt-get, install them by hand" >&2
+    exit 1
+  fi
+  root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || {
+      echo "setup: missing: ${packages[*]}; run as root: apt-get install ${packages[*]}" >&2
+      exit 1
+    }
+    root=(sudo)
+  fi
+  echo "setup: installing with apt-get: ${packages[*]}"
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+  # The package starts a web server on port 80; the benchmarks start their own, on a free port.
+  if [[ " ${packages[*]} " == *" nginx "* ]] && [ -d /run/systemd/system ]; then
+    echo "setup: stopping the nginx service that the package has started"
+    "${root[@]}" systemctl disable --now -q nginx || true
+  fi
+fi
+
+if ! command -v cargo >/dev/null && [ ! -x "$HOME/.cargo/bin/cargo" ]; then
+  echo "setup: there is no cargo; install Rust with rustup: https://rustup.rs" >&2
+  exit 1
+fi
