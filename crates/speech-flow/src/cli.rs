@@ -20,17 +20,16 @@ pub(crate) use versions::{LockArgs, PinArgs, UpdateArgs};
 #[command(
     name = "speech-flow",
     version,
-    propagate_version = true,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "MODEL is a Whisper size name (`tiny.en` … `large-v3`, `turbo`, `distil-large-v3`), `owner/name[@revision]`\n\
+    after_help = "MODEL is a Whisper size name (`tiny.en` … `large-v3`, `turbo`, `distil-large-v3`), `owner/name[@revision]` \
                   or a folder.\n\n\
                   Examples:\n  \
                   speech-flow preload --all            fetch the configured models, verify them, keep them\n  \
                   speech-flow preload large-v3 --json  one model, as one JSON document\n  \
                   speech-flow path large-v3            print the folder that a worker loads\n  \
                   speech-flow demo                     see it all, without a network\n\n\
-                  Exit codes: 0 done; 1 the request cannot be met (not found, no access, failed verification, not in\n\
+                  Exit codes: 0 done; 1 the request cannot be met (not found, no access, failed verification, not in \
                   the cache, no space); 2 wrong usage or an unexpected error; 128 + n ended by signal n."
 )]
 pub(crate) struct Cli {
@@ -50,6 +49,9 @@ pub(crate) struct GlobalArgs {
     /// Configuration file, in place of the usual ones
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Make no request; what is not in the cache is an error
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
     /// Log more on stderr; twice for decisions, three times for all
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,

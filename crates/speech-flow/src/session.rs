@@ -50,6 +50,9 @@ fn flags(global: &GlobalArgs) -> Vec<Flag> {
     if let Some(file) = &global.config {
         set("--config", "config", file.into());
     }
+    if global.offline {
+        set("--offline", "hub.offline", "1".into());
+    }
     if global.verbose > 0 {
         set("--verbose", "log.filter", logging::filter_of(global.verbose).into());
     }

@@ -92,16 +92,27 @@ fn a_dry_run_changes_nothing_and_says_what_is_missing() {
 #[test]
 fn include_and_exclude_choose_files() {
     let world = World::start();
-    let document =
-        world.run(&["preload", "speech-flow/tiny-whisper", "--include", "*.json", "--exclude", "t*", "--json"]).json();
+    let document = world
+        .run(&[
+            "preload",
+            "speech-flow/tiny-whisper",
+            "--include",
+            "*.json",
+            "--include",
+            "*.safe*",
+            "--exclude",
+            "added*",
+            "--json",
+        ])
+        .json();
     let files: Vec<&str> = document["models"][0]["files"]
         .as_array()
         .unwrap_or_else(|| panic!("no files: {document}"))
         .iter()
         .map(|file| file["path"].as_str().expect("path"))
         .collect();
-    assert!(files.contains(&"config.json") && files.contains(&"vocab.json"), "{files:?}");
-    assert!(!files.iter().any(|file| file.starts_with('t') || file.ends_with(".safetensors")), "{files:?}");
+    assert!(files.contains(&"config.json") && files.contains(&"model.safetensors"), "{files:?}");
+    assert!(!files.iter().any(|file| file.starts_with("added") || file.ends_with(".txt")), "{files:?}");
 }
 
 #[test]
@@ -221,6 +232,7 @@ fn update_check_says_what_moved_and_update_moves_the_lockfile_after_fetching() {
     world.run(&["lock"]).exits(0);
     world.run(&["preload", "--all", "--locked"]).exits(0);
     world.run(&["update", "--check"]).exits(0);
+    world.run(&["update", "--check", "turbo"]).exits(1);
     let old = world.hub.commit(LID, "main").expect("a commit");
     let new = world.hub.set_head(LID, "main", "next").expect("moved");
     let run = world.run(&["update", "--check", "--json"]).exits(1);

@@ -7,7 +7,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It takes a few seconds and needs no network. `SPEECH_FLOW_PYTHON` names a Python with huggingface_hub,\n\
+    after_help = "It takes a few seconds and needs no network. `SPEECH_FLOW_PYTHON` names a Python with huggingface_hub, \
                   which then reads the same cache; `make demo` sets it.\n\n\
                   Examples:\n  speech-flow demo\n  speech-flow demo --keep ./demo-cache"
 )]
@@ -19,7 +19,7 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It prints its address on stdout once it listens. It serves tiny models under the names that a default\n\
+    after_help = "It prints its address on stdout once it listens. It serves tiny models under the names that a default \
                   configuration asks for, and `speech-flow/tiny-whisper`, `…-ct2`, `tiny-lid`, `demo/gated`, `demo/private`.\n\n\
                   Examples:\n  \
                   speech-flow demo-hub --listen 127.0.0.1:8090\n  \

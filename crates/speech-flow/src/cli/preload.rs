@@ -20,23 +20,16 @@ pub(crate) struct ModelChoice {
     pub(crate) lid: bool,
 }
 
-impl ModelChoice {
-    /// Whether nothing was chosen.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.models.is_empty() && !self.all && !self.whisper && !self.lid
-    }
-}
-
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without a model it is `--all`. It exits 0 only when each model is on disk, verified and validated;\n\
+    after_help = "Without a model it is `--all`. It exits 0 only when each model is on disk, verified and validated; \
                   one that fails does not stop the others. What arrived before an interruption is kept.\n\n\
                   Examples:\n  \
                   speech-flow preload --all\n  \
                   speech-flow preload large-v3 facebook/mms-lid-126@main\n  \
                   speech-flow preload --all --locked --json\n  \
                   speech-flow preload turbo --dry-run\n  \
-                  speech-flow preload openai/whisper-tiny --include '*.json' --exclude 'onnx/*'"
+                  speech-flow preload openai/whisper-tiny --exclude 'onnx/*' --exclude '*.txt'"
 )]
 pub(crate) struct PreloadArgs {
     #[command(flatten)]
@@ -45,7 +38,7 @@ pub(crate) struct PreloadArgs {
     #[arg(long, value_name = "REV")]
     pub(crate) revision: Option<Revision>,
     /// Remove the chosen models from the cache first
-    #[arg(long, conflicts_with_all = ["info", "dry_run", "offline"])]
+    #[arg(long, conflicts_with_all = ["info", "dry_run"])]
     pub(crate) clear_cache: bool,
     /// Only say what is on disk
     #[arg(long, conflicts_with = "dry_run")]
@@ -53,9 +46,6 @@ pub(crate) struct PreloadArgs {
     /// Only say what would be fetched
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Make no request; what is not in the cache is an error
-    #[arg(long)]
-    pub(crate) offline: bool,
     /// Accept only what the lockfile says
     #[arg(long)]
     pub(crate) locked: bool,

@@ -29,7 +29,10 @@ const MAX_REPEATED: u64 = 2 * (16 << 20);
 pub(super) fn run(printer: &Arc<Printer>, args: &DemoArgs) -> Result<(), Failure> {
     let teller = Arc::clone(printer);
     let keep = args.keep.clone();
-    let python = std::env::var_os("SPEECH_FLOW_PYTHON").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let python = std::env::var_os("SPEECH_FLOW_PYTHON").filter(|path| !path.is_empty());
+    // The steps run in another folder. A virtual environment is known by the path of its link: it must stay.
+    let python = python.map(std::path::absolute).transpose();
+    let python = python.map_err(|error| Failure::unexpected("there is no current folder", error))?;
     signals::run(printer, "interrupted: the demo's folder is removed", |_cancel| async move {
         // The steps are processes of the same group: they get the signal as well, and end.
         let story = tokio::task::spawn_blocking(move || tell(&teller, keep, python));
@@ -39,12 +42,13 @@ pub(super) fn run(printer: &Arc<Printer>, args: &DemoArgs) -> Result<(), Failure
 
 fn tell(printer: &Arc<Printer>, keep: Option<PathBuf>, python: Option<PathBuf>) -> Result<(), Failure> {
     let stage = Stage::build(Arc::clone(printer), keep)?;
-    let mut done = Vec::new();
-    done.push(preload(&stage)?);
-    done.push(verify_list_lock(&stage)?);
-    done.push(preload_again(&stage)?);
-    done.push(kill_and_resume(&stage)?);
-    done.push(python::read_offline(&stage, python)?);
+    let done = [
+        preload(&stage)?,
+        verify_list_lock(&stage)?,
+        preload_again(&stage)?,
+        kill_and_resume(&stage)?,
+        python::read_offline(&stage, python)?,
+    ];
     stage.heading("What was done");
     for line in done {
         printer.data(format_args!("- {line}"));
@@ -88,12 +92,12 @@ fn preload_again(stage: &Stage) -> Result<String, Failure> {
 }
 
 fn kill_and_resume(stage: &Stage) -> Result<String, Failure> {
-    stage.heading("4. Kill a download half way, and go on");
+    stage.heading("4. Kill a download at three quarters, and go on");
     let large = ByteSize(LARGE_BYTES);
     let slow = FaultRule::new(Action::Slow { bytes_per_second: SLOW }).repo(LARGE).path(LARGE_FILE);
     stage.fault(slow)?;
     stage.forget();
-    let killed_at = stage.kill_when(&["preload", LARGE], LARGE_BYTES / 2, PATIENCE)?;
+    let killed_at = stage.kill_when(&["preload", LARGE], LARGE_BYTES / 4 * 3, PATIENCE)?;
     stage.counted(format_args!("killed with SIGKILL after the hub had sent {} of {large}", ByteSize(killed_at)));
     stage.no_faults();
     stage.forget();

@@ -30,8 +30,11 @@ pub(super) fn run(session: &Session, args: &GcArgs) -> Result<(), Failure> {
     let freed: u64 = reports.iter().map(|report| report.freed_bytes).sum();
     let size: u64 = reports.iter().map(|report| report.size_after).sum();
     let count: usize = reports.iter().map(|report| report.removed.len()).sum();
-    let verb = if args.dry_run { "would be removed" } else { "removed" };
-    printer.note(format_args!("{count} {verb}, {} freed; {} stay", ByteSize(freed), ByteSize(size)));
+    let (freed, size) = (ByteSize(freed), ByteSize(size));
+    printer.note(match args.dry_run {
+        true => format!("{count} would be removed and free {freed}; {size} would stay"),
+        false => format!("{count} removed, {freed} freed; {size} stay"),
+    });
     let Some(limit) = args.max_size else { return Ok(()) };
     let over = reports.iter().any(|report| report.size_after > limit.0);
     if !over {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use speech_flow_model_manager::lockfile::check as check_lock;
+use speech_flow_model_manager::lockfile::{LockedModel, check as check_lock};
 use speech_flow_model_manager::{EnsureOptions, Events, LockMode};
 use speech_flow_model_types::ModelSpec;
 
@@ -11,7 +11,7 @@ use crate::cli::LockArgs;
 use crate::progress::Reporter;
 use crate::report::{Failure, REFUSED};
 use crate::session::Session;
-use crate::{lockfile, signals};
+use crate::{lockfile, signals, table};
 
 pub(super) fn run(session: &Session, args: &LockArgs) -> Result<(), Failure> {
     let specs: Vec<ModelSpec> = session.config.models().into_iter().map(|model| model.spec).collect();
@@ -66,9 +66,10 @@ fn write(session: &Session, specs: &[ModelSpec], args: &LockArgs) -> Result<(), 
         })).collect::<Vec<_>>() }),
         );
     } else {
-        for model in lockfile.models() {
-            printer.data(format_args!("{}  {}  {}", model.repo(), model.revision(), model.commit()));
-        }
+        let row =
+            |model: &LockedModel| [model.repo().to_string(), model.revision().to_string(), model.commit().to_string()];
+        let rows: Vec<_> = lockfile.models().iter().map(row).collect();
+        table::lines(&rows).into_iter().for_each(|line| printer.data(line));
     }
     let verb = if changed { "written" } else { "unchanged" };
     printer.note(format_args!("{} models; `{}` {verb}", lockfile.models().len(), path.display()));

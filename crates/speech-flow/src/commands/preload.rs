@@ -27,6 +27,12 @@ pub(super) fn run(session: &Session, args: &PreloadArgs) -> Result<(), Failure> 
     }
     let manager = session.manager()?;
     let lock = lockfile::choice(session, args.locked)?;
+    if args.clear_cache && *session.config.hub.offline {
+        return Err(Failure::usage(
+            "what `--clear-cache` removes cannot be fetched again offline, and nothing was removed",
+            format!("leave out one of them; offline comes from {}", session.config.hub.offline.origin),
+        ));
+    }
     if args.clear_cache {
         let given = |spec| (spec, if args.revision.is_some() { RevisionGiven::Yes } else { RevisionGiven::No });
         let selection = ClearSelection::Models(specs.iter().cloned().map(given).collect());
@@ -37,7 +43,7 @@ pub(super) fn run(session: &Session, args: &PreloadArgs) -> Result<(), Failure> 
     let started = Instant::now();
     signals::run(&session.printer, INTERRUPTED, |cancel| async {
         let events: Arc<dyn Events> = Arc::clone(&reporter) as _;
-        let options = EnsureOptions { offline: args.offline, lock, events, cancel };
+        let options = EnsureOptions { lock, events, cancel, ..EnsureOptions::default() };
         if args.dry_run {
             return forecast::run(session, &manager, &specs, &options, args.json).await;
         }
@@ -64,8 +70,12 @@ async fn ensure_all(
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
     for spec in specs {
+        tracing::info!(model = %spec, "a model is made ready");
         match manager.ensure_with(spec, options).await {
-            Ok(model) => outcome.ready.push(model),
+            Ok(model) => {
+                log(&model);
+                outcome.ready.push(model);
+            }
             Err(error) if options.cancel.is_cancelled() => return Err(error.into()),
             Err(error) => {
                 let failure = Failure::from(error);
@@ -76,6 +86,18 @@ async fn ensure_all(
         }
     }
     Ok(outcome)
+}
+
+fn log(model: &Model) {
+    let origin = model.origin.as_ref();
+    tracing::info!(
+        model = model.name,
+        commit = origin.map(|origin| origin.commit.as_str()),
+        status = model.outcome.as_str(),
+        bytes = model.bytes_downloaded,
+        elapsed_ms = u64::try_from(model.elapsed.as_millis()).unwrap_or(u64::MAX),
+        "a model is ready"
+    );
 }
 
 /// Prints what came of it. Fails with the worst of the failures, which were printed when they happened.
@@ -103,13 +125,12 @@ fn report(session: &Session, outcome: Outcome, started: Instant, as_json: bool) 
     }
 }
 
-fn row(model: &Model) -> [String; 5] {
+fn row(model: &Model) -> [String; 4] {
     let commit = model.origin.as_ref().map_or("-", |origin| origin.commit.short());
     [
         model.name.clone(),
         commit.to_owned(),
         model.outcome.as_str().to_owned(),
         ByteSize(model.bytes_total()).to_string(),
-        model.path.display().to_string(),
     ]
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use speech_flow_model_manager::lockfile::{FileChange, Lockfile, ModelChange};
 use speech_flow_model_manager::{EnsureOptions, Error as ManagerError, Events};
-use speech_flow_model_types::Digest;
+use speech_flow_model_types::{Digest, ModelSource, ModelSpec};
 
 use crate::cli::UpdateArgs;
 use crate::progress::Reporter;
@@ -14,24 +14,47 @@ use crate::session::Session;
 use crate::{lockfile, selection, signals};
 
 pub(super) fn run(session: &Session, args: &UpdateArgs) -> Result<(), Failure> {
-    let printer = &session.printer;
     let lockfile = lockfile::required(session)?;
     let only = selection::named(&session.config, &args.models)?;
-    let manager = session.manager()?;
-    if args.check {
-        let changes = signals::run(printer, "interrupted: checking changes nothing", |cancel| async {
-            let options = EnsureOptions { cancel, ..EnsureOptions::default() };
-            let checked = options.cancel.run_until_cancelled(manager.check_updates(&lockfile, &only, &options)).await;
-            Ok(checked.ok_or_else(|| Failure::said(REFUSED))??)
-        })?;
-        print(session, &changes, args);
-        let word = if changes.is_empty() { "nothing moved" } else { "run `speech-flow update` to take it" };
-        printer.note(word);
-        return if changes.is_empty() { Ok(()) } else { Err(Failure::said(REFUSED)) };
+    if let Some(other) = only.iter().find(|spec| !is_locked(&lockfile, spec)) {
+        return Err(Failure::refused(
+            format!("`{other}` is not in the lockfile `{}`", session.config.lockfile.display()),
+            "name a model that is locked; `speech-flow lock` locks the configured ones",
+        ));
     }
+    if args.check { check(session, &lockfile, &only, args) } else { take(session, &lockfile, &only, args) }
+}
+
+fn is_locked(lockfile: &Lockfile, spec: &ModelSpec) -> bool {
+    let ModelSource::Hub { repo, revision } = &spec.source else { return false };
+    lockfile.get(repo, revision).is_some()
+}
+
+/// Says what moved; that is a failure, so that a script can act on it.
+fn check(session: &Session, lockfile: &Lockfile, only: &[ModelSpec], args: &UpdateArgs) -> Result<(), Failure> {
+    let printer = &session.printer;
+    let manager = session.manager()?;
+    let changes = signals::run(printer, "interrupted: checking changes nothing", |cancel| async {
+        let options = EnsureOptions { cancel, ..EnsureOptions::default() };
+        let checked = options.cancel.run_until_cancelled(manager.check_updates(lockfile, only, &options)).await;
+        Ok(checked.ok_or_else(|| Failure::said(REFUSED))??)
+    })?;
+    print(session, &changes, args);
+    if changes.is_empty() {
+        printer.note("nothing moved");
+        return Ok(());
+    }
+    printer.note(format_args!("{} moved; `speech-flow update` takes it", changes.len()));
+    Err(Failure::said(REFUSED))
+}
+
+/// Fetches what moved, and moves the lockfile.
+fn take(session: &Session, lockfile: &Lockfile, only: &[ModelSpec], args: &UpdateArgs) -> Result<(), Failure> {
+    let printer = &session.printer;
+    let manager = session.manager()?;
+    let path = &session.config.lockfile.value;
     let events: Arc<dyn Events> = Arc::new(Reporter::new(Arc::clone(printer)));
     let interrupted = "interrupted: what was updated is in the lockfile; run the same command again for the rest";
-    let path = &session.config.lockfile.value;
     let mut changes = Vec::new();
     let mut written = Ok(());
     let done = signals::run(printer, interrupted, |cancel| async {
@@ -42,14 +65,14 @@ pub(super) fn run(session: &Session, args: &UpdateArgs) -> Result<(), Failure> {
             written = lockfile::write(path, lockfile);
             if written.is_err() { Err(ManagerError::Cancelled) } else { Ok(()) }
         };
-        Ok(manager.update(&lockfile, &only, &options, moved).await?)
+        Ok(manager.update(lockfile, only, &options, moved).await?)
     });
     written?;
     print(session, &changes, args);
     done?;
     match changes.len() {
         0 => printer.note("nothing moved"),
-        count => printer.note(format_args!("{count} updated; `{}` written", session.config.lockfile.display())),
+        count => printer.note(format_args!("{count} updated; `{}` written", path.display())),
     }
     Ok(())
 }

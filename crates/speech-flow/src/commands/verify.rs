@@ -12,7 +12,7 @@ use crate::printer::{Printer, Tone};
 use crate::progress::Reporter;
 use crate::report::{Failure, REFUSED};
 use crate::session::Session;
-use crate::{selection, signals};
+use crate::{selection, signals, table};
 
 pub(super) fn run(session: &Session, args: &VerifyArgs) -> Result<(), Failure> {
     let specs = selection::named_or_configured(&session.config, &args.models)?;
@@ -45,7 +45,7 @@ pub(super) fn run(session: &Session, args: &VerifyArgs) -> Result<(), Failure> {
             "failed": failed.iter().map(|(name, failure)| failure.to_json(name)).collect::<Vec<_>>(),
         }));
     } else {
-        reports.iter().for_each(|report| print(printer, report));
+        print(printer, &reports);
     }
     failed.iter().for_each(|(_, failure)| failure.print(printer));
     let bad = reports.iter().filter(|report| !report.is_good()).count() + failed.len();
@@ -60,19 +60,19 @@ pub(super) fn run(session: &Session, args: &VerifyArgs) -> Result<(), Failure> {
     }
 }
 
-fn print(printer: &Printer, report: &VerifyReport) {
+fn print(printer: &Printer, reports: &[VerifyReport]) {
+    let rows: Vec<_> = reports.iter().map(row).collect();
+    for (report, line) in reports.iter().zip(table::lines(&rows)) {
+        let (word, tone) = if report.is_good() { ("good", Tone::Good) } else { ("bad ", Tone::Bad) };
+        printer.data(format_args!("{}  {line}", printer.paint(tone, word)));
+        let files = report.files.iter().filter_map(|file| Some((&file.path, file.problem.as_ref()?)));
+        files.for_each(|(path, problem)| printer.data(format_args!("      {path}: {problem}")));
+        report.problems.iter().for_each(|problem| printer.data(format_args!("      {problem}")));
+    }
+}
+
+fn row(report: &VerifyReport) -> [String; 3] {
     let bytes: u64 = report.files.iter().map(|file| file.size).sum();
-    let (label, tone) = if report.is_good() { ("good", Tone::Good) } else { ("bad ", Tone::Bad) };
-    let label = printer.paint(tone, label);
     let commit = report.commit.as_ref().map_or("-", |commit| commit.short());
-    let files = report.files.len();
-    printer.data(format_args!("{label}  {}  {commit}  {files} files, {}", report.name, ByteSize(bytes)));
-    for file in &report.files {
-        if let Some(problem) = &file.problem {
-            printer.data(format_args!("      {}: {problem}", file.path));
-        }
-    }
-    for problem in &report.problems {
-        printer.data(format_args!("      {problem}"));
-    }
+    [report.name.clone(), commit.to_owned(), format!("{} files, {}", report.files.len(), ByteSize(bytes))]
 }

@@ -24,55 +24,55 @@ use speech_flow_demo_hub::{DemoHub, DemoHubBuilder, RequestRecord};
 use tempfile::TempDir;
 
 /// The Whisper model of the tests' configuration.
-pub const WHISPER: &str = "speech-flow/tiny-whisper-ct2";
+pub(crate) const WHISPER: &str = "speech-flow/tiny-whisper-ct2";
 /// The language identification model of the tests' configuration.
-pub const LID: &str = "speech-flow/tiny-lid";
+pub(crate) const LID: &str = "speech-flow/tiny-lid";
 
 /// A hub, and a folder for caches and lockfile.
-pub struct World {
-    pub hub: DemoHub,
+pub(crate) struct World {
+    pub(crate) hub: DemoHub,
     folder: TempDir,
 }
 
 impl World {
     /// A hub with the demo repositories and an empty folder.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(DemoHub::builder().demo().expect("the demo repositories"))
     }
 
     /// A hub of the test's own and an empty folder.
-    pub fn with(builder: DemoHubBuilder) -> Self {
+    pub(crate) fn with(builder: DemoHubBuilder) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         Self { hub: builder.start_blocking().expect("a hub"), folder }
     }
 
     /// The folder that everything of this world is in.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// `MODEL_CACHE_DIR`.
-    pub fn cache_dir(&self) -> PathBuf {
+    pub(crate) fn cache_dir(&self) -> PathBuf {
         self.folder().join("models")
     }
 
     /// The cache of every model but Whisper.
-    pub fn hub_cache(&self) -> PathBuf {
+    pub(crate) fn hub_cache(&self) -> PathBuf {
         self.cache_dir().join("huggingface/hub")
     }
 
     /// The cache of Whisper models.
-    pub fn whisper_cache(&self) -> PathBuf {
+    pub(crate) fn whisper_cache(&self) -> PathBuf {
         self.cache_dir().join("whisper")
     }
 
     /// The lockfile.
-    pub fn lockfile(&self) -> PathBuf {
+    pub(crate) fn lockfile(&self) -> PathBuf {
         self.folder().join("speech-flow.lock")
     }
 
     /// The program with arguments in this world's environment; its input and output are piped.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_speech-flow"));
         command
             .args(arguments)
@@ -93,28 +93,28 @@ impl World {
 
     /// Runs the program to its end.
     #[track_caller]
-    pub fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         self.finish(&mut self.command(arguments))
     }
 
     /// Runs a command of this world to its end.
     #[track_caller]
-    pub fn finish(&self, command: &mut Command) -> Run {
+    pub(crate) fn finish(&self, command: &mut Command) -> Run {
         Run::new(command.output().expect("the program starts"))
     }
 
     /// Requests for files that were answered with bytes.
-    pub fn file_requests(&self) -> Vec<RequestRecord> {
+    pub(crate) fn file_requests(&self) -> Vec<RequestRecord> {
         self.hub.requests().into_iter().filter(|request| request.file.is_some() && request.method == "GET").collect()
     }
 
     /// Bytes of files that the hub sent.
-    pub fn file_bytes(&self) -> u64 {
+    pub(crate) fn file_bytes(&self) -> u64 {
         self.file_requests().iter().filter(|request| request.status < 300).map(|request| request.bytes_sent).sum()
     }
 
     /// Text with all that differs from run to run replaced.
-    pub fn stable(&self, text: &str) -> String {
+    pub(crate) fn stable(&self, text: &str) -> String {
         let mut text = text.replace(&self.hub.endpoint(), "[HUB]");
         if let Some(cdn) = self.hub.cdn_endpoint() {
             text = text.replace(&cdn, "[CDN]");
@@ -124,18 +124,18 @@ impl World {
 }
 
 /// How a run ended and what it printed.
-pub struct Run {
+pub(crate) struct Run {
     output: Output,
 }
 
 impl Run {
     /// Takes the output of a process.
-    pub fn new(output: Output) -> Self {
+    pub(crate) fn new(output: Output) -> Self {
         Self { output }
     }
 
     /// The exit code; 128 + n for a process that died of signal n, as a shell has it.
-    pub fn code(&self) -> i32 {
+    pub(crate) fn code(&self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
         let status = self.output.status;
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
@@ -143,24 +143,24 @@ impl Run {
 
     /// Fails with all that was printed unless the exit code is this one.
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code(), code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.stdout(), self.stderr());
         self
     }
 
     /// What was printed on stdout.
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
     }
 
     /// What was printed on stderr.
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
     /// The one JSON document on stdout, with the right schema.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         let stdout = self.stdout();
         let document: serde_json::Value = serde_json::from_str(&stdout)
             .unwrap_or_else(|error| panic!("no JSON on stdout: {error}\n{stdout}\n--- stderr\n{}", self.stderr()));
@@ -171,7 +171,7 @@ impl Run {
 
 /// Waits until something holds.
 #[track_caller]
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
         assert!(started.elapsed() < Duration::from_secs(30), "not within 30 s: {what}");
@@ -180,7 +180,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Every file below a folder that does not lead elsewhere, sorted; links count as files.
-pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

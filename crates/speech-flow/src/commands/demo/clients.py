@@ -18,7 +18,6 @@ try:
 except ImportError:
     print("transformers: not installed, skipped")
 else:
-    transformers.logging.set_verbosity_error()
     config = transformers.AutoConfig.from_pretrained(lid, cache_dir=hub_cache, local_files_only=True)
     extractor = transformers.AutoFeatureExtractor.from_pretrained(lid, cache_dir=hub_cache, local_files_only=True)
     languages = len(config.id2label)
@@ -29,5 +28,5 @@ try:
 except ImportError:
     print("faster_whisper: not installed, skipped")
 else:
-    model = faster_whisper.WhisperModel(whisper, device="cpu", download_root=whisper_cache, local_files_only=True)
+    model = faster_whisper.WhisperModel(whisper, device="cpu", compute_type="int8", download_root=whisper_cache, local_files_only=True)
     print(f"faster_whisper {faster_whisper.__version__}: {whisper} is loaded, multilingual: {model.model.is_multilingual}")

@@ -23,6 +23,8 @@ pub(super) fn read_offline(stage: &Stage, python: Option<PathBuf>) -> Result<Str
         .env("HF_HUB_OFFLINE", "1")
         .env("HF_HUB_CACHE", stage.hub_cache())
         .env("HF_HUB_DISABLE_TELEMETRY", "1")
+        // It would say that torch is missing, which this step does not need.
+        .env("TRANSFORMERS_VERBOSITY", "error")
         .env("WHISPER_CACHE_DIR", stage.whisper_cache())
         .env("WHISPER_MODEL_NAME", WHISPER)
         .env("LID_MODEL_ID", LID)

@@ -142,7 +142,7 @@ impl Stage {
         let started = Instant::now();
         while self.seen().file_bytes < bytes {
             let ended = child.try_wait().map_err(failed)?;
-            self.expect(ended.is_none() && started.elapsed() < patience, "the download gets half way")?;
+            self.expect(ended.is_none() && started.elapsed() < patience, "the download gets far enough to be killed")?;
             thread::sleep(LOOK_EVERY);
         }
         child.kill().map_err(failed)?;
