@@ -10,7 +10,7 @@ use crate::Cache;
 use crate::error::CacheError;
 use crate::leases::LeaseInfo;
 use crate::owner::{Liveness, SILENT_AFTER};
-use crate::scan::{CachedRevision, Download, OrphanKind};
+use crate::scan::{CachedRevision, Download, Orphan, OrphanKind};
 use crate::state_files::{as_text, option_as_text};
 
 pub(crate) mod removal;
@@ -129,13 +129,15 @@ impl Cache {
         for partial in scanned.partials.iter().filter(|partial| partial.liveness == Liveness::Dead) {
             freed += removal.partial(&partial.path)?.unwrap_or(0);
         }
-        for orphan in scanned.orphans.iter().filter(|orphan| orphan.age_seconds > SILENT_AFTER.as_secs()) {
+        let is_blob = |orphan: &Orphan| orphan.kind == OrphanKind::Blob;
+        let old = |orphan: &&Orphan| !is_blob(orphan) && orphan.age_seconds > SILENT_AFTER.as_secs();
+        for orphan in scanned.orphans.iter().filter(old) {
             freed += removal.orphan(orphan)?.unwrap_or(0);
         }
-        // Blobs in use are named by a snapshot; a younger one that is not may be about to be linked.
+        // No snapshot names the files of a running download before all are there, however long that takes.
         let running = scanned.running_downloads();
         let idle = running.is_empty();
-        for orphan in scanned.orphans.iter().filter(|orphan| idle && orphan.kind == OrphanKind::Blob) {
+        for orphan in scanned.orphans.iter().filter(|orphan| idle && is_blob(orphan)) {
             freed += removal.orphan(orphan)?.unwrap_or(0);
         }
         if freed > 0 {

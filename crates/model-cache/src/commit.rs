@@ -33,14 +33,22 @@ impl Cache {
         self.create_folder(&blobs)?;
         let data = partial.data_path();
         let blob = self.layout().blob(&repo, &file.digest);
-        let failed = |error| CacheError::from_io("sync", &data, error);
+        let lost = || CacheError::PartialLost { path: partial.folder().to_owned() };
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => lost(),
+            _ => CacheError::from_io("sync", &data, error),
+        };
         // A synced file costs nothing to sync again; a small one was not synced yet.
         File::open(&data).and_then(|data| data.sync_data()).map_err(failed)?;
-        match fs::rename(&data, &blob) {
+        let mut placed = fs::rename(&data, &blob);
+        if matches!(&placed, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            // A cleaner may have removed the folder of blobs, empty as it was.
+            self.create_folder(&blobs)?;
+            placed = fs::rename(&data, &blob);
+        }
+        match placed {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(CacheError::PartialLost { path: partial.folder().to_owned() });
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(lost()),
             Err(error) => return Err(CacheError::from_io("rename into place", &blob, error)),
         }
         partial.remove_on_drop();
@@ -70,7 +78,10 @@ impl Cache {
         for file in &missing {
             folders.insert(self.link_one(repo, commit, file)?);
         }
-        folders.insert(self.layout().snapshots(repo));
+        // A new folder is a name in the one above.
+        let root = self.layout().root();
+        let above: Vec<_> = folders.iter().flat_map(|folder| folder.ancestors()).map(Path::to_owned).collect();
+        folders.extend(above.into_iter().filter(|folder| folder.starts_with(root)));
         self.sync_folders(&folders)?;
         // A cleaner moves a blob aside and then looks for links to it: whoever looks last sees the other.
         match missing.into_iter().find(|file| !self.is_linked(repo, commit, file)) {

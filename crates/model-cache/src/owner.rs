@@ -327,7 +327,7 @@ mod tests {
     fn the_volume_clock_measures_ages_and_leaves_no_file() {
         let folder = tempfile::tempdir().expect("temp folder");
         let path = folder.path().join("beat");
-        let file = File::create(&path).expect("creates");
+        let file = fs::File::create(&path).expect("creates");
         let clock = VolumeClock::read(folder.path()).expect("reads");
         assert!(clock.age(&path).expect("reads") < Duration::from_secs(5));
         file.set_modified(clock.now() - Duration::from_secs(500)).expect("sets");

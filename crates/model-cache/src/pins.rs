@@ -108,6 +108,15 @@ impl Cache {
         Ok(removed)
     }
 
+    /// The pin of a revision.
+    ///
+    /// # Errors
+    /// [`CacheError::RecordUnreadable`] for a damaged pin: which commit it meant is not known. What the volume
+    /// says otherwise.
+    pub fn pin_of(&self, repo: &RepoId, revision: &Revision) -> Result<Option<Pin>, CacheError> {
+        read_record(&self.layout().pin(repo, &pin_name(revision)))
+    }
+
     /// All pins, sorted by repository and revision.
     ///
     /// # Errors

@@ -3,9 +3,10 @@
 //! The reason is always kept, for a person to read. The bytes are kept only while the quarantine is
 //! small, and never under a name that a reader looks for.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::ops::ControlFlow;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,8 @@ use speech_flow_model_types::{CommitHash, Digest, RemoteFile, RepoId};
 use crate::cache::Cache;
 use crate::error::CacheError;
 use crate::layout::Layout;
-use crate::verify::Mismatch;
+use crate::state_files::folder_entries;
+use crate::verify::{FileVerdict, Mismatch, verify_file};
 use crate::volume;
 
 /// Bytes that the quarantine keeps in all.
@@ -62,8 +64,9 @@ impl Cache {
     }
 
     /// Takes a corrupt file of the cache away from readers: its blob or, where a snapshot holds plain
-    /// files, the file itself. Of a blob in the store that repositories share only this repository's
-    /// link is removed; the store is not ours.
+    /// files, the file itself, under each name that it has in the repository. A sound blob beside a corrupt
+    /// copy stays. Of a blob in the store that repositories share only this repository's link is removed;
+    /// the store is not ours.
     ///
     /// Only for content that no running process reads.
     ///
@@ -84,21 +87,31 @@ impl Cache {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(CacheError::from_io("remove", path, error)),
             _ => Ok(()),
         };
-        let is_file = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-        let content = [&blob, &entry].into_iter().find(|path| is_file(path)).cloned();
-        let actual_size = fs::metadata(content.as_ref().unwrap_or(&blob)).map_or(0, |metadata| metadata.len());
+        // Readers see the entry: where it is a file, its bytes are the wrong ones.
+        let content = [&entry, &blob].into_iter().find_map(|path| Some((path, plain_file(path)?)));
+        let actual_size = fs::metadata(content.as_ref().map_or(&blob, |(path, _)| path)).map_or(0, |found| found.len());
         let reason = self.reason(repo, file, actual, actual_size, reason);
-        let put_away = match &content {
-            Some(content) => self.put_away(content, &file.digest, reason),
-            None => self.write_reason(&file.digest, reason),
+        // A link to the blob may stay: it is broken, and the next download mends it.
+        let Some((content, metadata)) = content else {
+            let written = self.write_reason(&file.digest, reason);
+            removed(&blob, fs::remove_file(&blob))?;
+            return written;
         };
-        // Hard links and links into the shared store would still show the bytes. A link to the blob may
-        // stay: it is broken, and the next download mends it.
-        if is_file(&entry) {
-            removed(&entry, fs::remove_file(&entry))?;
+        if metadata.nlink() > 1 {
+            for name in names_below(&self.layout().snapshots(repo), &metadata)? {
+                if name != *content {
+                    removed(&name, fs::remove_file(&name))?;
+                }
+            }
         }
-        removed(&blob, fs::remove_file(&blob))?;
-        put_away
+        if content != &blob {
+            let is_copy = !plain_file(&blob).is_some_and(|blob| is_same(&blob, &metadata));
+            let is_sound = || verify_file(&blob, file, |_| ControlFlow::Continue(())).ok() == Some(FileVerdict::Sound);
+            if !(is_copy && is_sound()) {
+                removed(&blob, fs::remove_file(&blob))?;
+            }
+        }
+        self.put_away(content, &file.digest, reason)
     }
 
     fn reason(
@@ -135,8 +148,11 @@ impl Cache {
         let kept = Layout::quarantined_data(&entry);
         reason.data_kept = reason.actual_size <= MAX_DATA_BYTES && fs::rename(data, &kept).is_ok();
         if reason.data_kept {
-            // Not for readers, and not runnable or writable by accident.
-            let _ = fs::set_permissions(&kept, fs::Permissions::from_mode(0o400));
+            // Not for readers, and not runnable or writable by accident. Under a name outside the repository,
+            // as in the shared store, the file is not ours to change.
+            if plain_file(&kept).is_some_and(|metadata| metadata.nlink() == 1) {
+                let _ = fs::set_permissions(&kept, fs::Permissions::from_mode(0o400));
+            }
         } else {
             fs::remove_file(data).map_err(|error| CacheError::from_io("remove", data, error))?;
         }
@@ -194,4 +210,28 @@ impl Cache {
             let _ = fs::remove_file(Layout::quarantined_data(entry));
         }
     }
+}
+
+/// What stands under a name, when that is a file and no link.
+fn plain_file(path: &Path) -> Option<Metadata> {
+    fs::symlink_metadata(path).ok().filter(Metadata::is_file)
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// The names of a file below a folder: hard links show the same bytes.
+fn names_below(folder: &Path, content: &Metadata) -> Result<Vec<PathBuf>, CacheError> {
+    let (mut names, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for path in folder_entries(&folder)? {
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_dir() => folders.push(path),
+                Ok(metadata) if metadata.is_file() && is_same(&metadata, content) => names.push(path),
+                _ => {}
+            }
+        }
+    }
+    Ok(names)
 }

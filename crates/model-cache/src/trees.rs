@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use speech_flow_model_types::listing::MAX_FILE_BYTES;
+use speech_flow_model_types::listing::{MAX_FILE_BYTES, file_that_is_a_folder};
 use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId, Revision};
 
 use crate::cache::Cache;
@@ -36,7 +36,7 @@ pub enum InvalidTree {
     /// Another version wrote it.
     #[error("the listing has format version {0}")]
     Version(u32),
-    /// An entry has an unsafe path, a hash that is none, or sizes that differ, or lies inside a file.
+    /// An entry has an unsafe path, a hash that is none, or sizes that differ, or is a file and a folder.
     #[error("the listing's entry for `{}` is damaged", .0.escape_debug())]
     Entry(String),
 }
@@ -76,17 +76,10 @@ pub fn parse_tree(bytes: &[u8]) -> Result<Vec<RemoteFile>, InvalidTree> {
     let files: Result<Vec<_>, _> = tree.files.into_iter().map(|(path, entry)| entry.into_file(path)).collect();
     let mut files = files?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    match files.iter().find(|file| lies_in_a_file(file, &files)) {
-        Some(file) => Err(InvalidTree::Entry(file.path.to_string())),
+    match file_that_is_a_folder(&files) {
+        Some(path) => Err(InvalidTree::Entry(path.to_string())),
         None => Ok(files),
     }
-}
-
-/// Whether one of the folders above a file is itself a file of the listing, which is sorted.
-fn lies_in_a_file(file: &RemoteFile, listing: &[RemoteFile]) -> bool {
-    let path = file.path.as_str();
-    path.match_indices('/')
-        .any(|(at, _)| listing.binary_search_by(|other| other.path.as_str().cmp(&path[..at])).is_ok())
 }
 
 /// Writes a listing as the Python client does: sorted, indented by one space.
@@ -247,7 +240,11 @@ mod tests {
                     RemoteFile { path: path.clone(), size: size.into(), digest, blob_id: OID.to_owned(), xet_hash };
                 files.insert(path, file);
             }
-            files.into_values().collect()
+            let mut files: Vec<RemoteFile> = files.into_values().collect();
+            while let Some(folder) = file_that_is_a_folder(&files).cloned() {
+                files.retain(|file| file.path != folder);
+            }
+            files
         })
     }
 

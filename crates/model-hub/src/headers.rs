@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn a_next_page_keeps_the_login_of_the_page() {
-        for (page, link) in [("https://h.example/a", "https://x:y@h.example/b"), ("https://u:p@h.example/a", "//h.example/b")]
+        for (page, link) in
+            [("https://h.example/a", "https://x:y@h.example/b"), ("https://u:p@h.example/a", "//h.example/b")]
         {
             let page: Url = page.parse().unwrap();
             let next = next_page(&page, link).unwrap();

@@ -1,7 +1,7 @@
 //! Looks after the caches: what is in them, what may go, who uses what.
 
 use serde::Serialize;
-use speech_flow_model_cache::{CacheReport, ClearReport, ClearTarget, GcPolicy, GcReport, Lease};
+use speech_flow_model_cache::{Cache, CacheReport, ClearReport, ClearTarget, GcPolicy, GcReport, Lease};
 use speech_flow_model_types::{ModelSource, ModelSpec};
 
 use crate::asked::Asked;
@@ -96,7 +96,11 @@ impl ModelManager {
     /// What the volume says, and that the snapshot is gone.
     pub fn lease(&self, model: &Model) -> Result<Option<Lease>, Error> {
         let Some(origin) = &model.origin else { return Ok(None) };
-        Ok(Some(self.cache_of(model.kind).lease(&origin.repo, &origin.commit)?))
+        // Another client may have put it into a cache where its kind is not kept.
+        let holds = |cache: &&&Cache| cache.snapshot_path(&origin.repo, &origin.commit) == model.path;
+        let caches = self.all_caches();
+        let cache = caches.iter().find(holds).copied().unwrap_or_else(|| self.cache_of(model.kind));
+        Ok(Some(cache.lease(&origin.repo, &origin.commit)?))
     }
 
     fn targets(

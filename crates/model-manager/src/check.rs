@@ -56,26 +56,36 @@ impl ModelManager {
         let memory = memory_of(&local.cache);
         let fingerprint = Fingerprint::of(&local.path()).ok();
         let remembered = fingerprint
-            .and_then(|fingerprint| validate::remembered(&local.path(), Some(local.checked_as), &fingerprint, &memory));
+            .as_ref()
+            .and_then(|fingerprint| validate::remembered(&local.path(), Some(local.checked_as), fingerprint, &memory));
         if remembered.is_some() {
             return Ok(Ok(()));
         }
         asked.options.events.event(Event::Validating { model: asked.spec.to_string() });
         let writable = local.cache.writability() == Writability::Writable;
-        if writable {
-            let (local, cancel) = (local.clone(), asked.options.cancel.clone());
-            let corrupt = tokio::task::spawn_blocking(move || take_corrupt_away(&local, &cancel)).await??;
-            if !corrupt.is_empty() {
-                return Ok(Err(Damage::Corrupt(corrupt)));
-            }
+        let corrupt = self.take_corrupt_away(asked, local.clone()).await?;
+        if !corrupt.is_empty() {
+            return Ok(Err(Damage::Corrupt(corrupt)));
         }
-        self.validate(local, writable).await
+        // What was replaced while it was hashed is hashed again next time.
+        let unchanged = fingerprint.is_some() && Fingerprint::of(&local.path()).ok() == fingerprint;
+        self.validate(local, writable && unchanged).await
     }
 
     /// Checks a snapshot whose files were verified as they arrived.
     pub(crate) async fn check_fetched(&self, asked: &Asked<'_>, local: &Local) -> Result<Result<(), Damage>, Error> {
         asked.options.events.event(Event::Validating { model: asked.spec.to_string() });
-        self.validate(local, true).await
+        self.validate(local, local.cache.writability() == Writability::Writable).await
+    }
+
+    /// Hashes files that were there before this call fetched the rest; says what is wrong with those that it
+    /// took away.
+    pub(crate) async fn take_corrupt_away(&self, asked: &Asked<'_>, found: Local) -> Result<Vec<String>, Error> {
+        if found.files.is_empty() || found.cache.writability() != Writability::Writable {
+            return Ok(Vec::new());
+        }
+        let cancel = asked.options.cancel.clone();
+        tokio::task::spawn_blocking(move || take_corrupt_away(&found, &cancel)).await?
     }
 
     async fn validate(&self, local: &Local, remember: bool) -> Result<Result<(), Damage>, Error> {
@@ -103,12 +113,11 @@ fn take_corrupt_away(local: &Local, cancel: &CancellationToken) -> Result<Vec<St
     for file in &local.files {
         let Some(expected) = as_remote(file) else { continue };
         let Some(verdict) = hash(local, &expected, cancel)? else { continue };
-        let actual = match &verdict {
-            FileVerdict::Corrupt { actual, .. } => *actual,
-            _ => None,
-        };
         let problem = describe(&verdict);
-        local.cache.quarantine_file(&local.repo, &local.commit, &expected, actual, &problem)?;
+        // Of a file that went meanwhile there is nothing to take away, and its blob may be another snapshot's.
+        if let FileVerdict::Corrupt { actual, .. } = verdict {
+            local.cache.quarantine_file(&local.repo, &local.commit, &expected, actual, &problem)?;
+        }
         corrupt.push(format!("`{}` {problem}", file.path));
     }
     Ok(corrupt)
@@ -156,7 +165,8 @@ mod tests {
     #[test]
     fn a_snapshot_that_goes_while_it_is_hashed_costs_no_other_its_blob() {
         let folder = tempfile::tempdir().expect("temp folder");
-        let cache = Cache::open(CacheConfig::new(folder.path().join("hub"), folder.path().join("state"))).expect("opens");
+        let cache =
+            Cache::open(CacheConfig::new(folder.path().join("hub"), folder.path().join("state"))).expect("opens");
         let repo = "o/a".parse().expect("valid");
         let digest = "ce013625030ba8dba906f756967f9e9ca394464a".parse().expect("valid");
         let blob = cache.layout().blob(&repo, &digest);

@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use speech_flow_model_cache::{Cache, CacheError, Mismatch, Stage, StagedBlob, Staging, VerifiedBlob, verify};
 use speech_flow_model_hub::{FetchItem, HubError, Progress, SinkError, Unexpected, WaitReason};
 use speech_flow_model_types::{Plan, RemoteFile, Resolved};
+use tokio::runtime::Handle;
 
 use crate::asked::Asked;
 use crate::error::{Error, IntegrityFailure};
@@ -101,7 +102,10 @@ impl Job<'_> {
                 staged => staged?,
             };
             let mismatch = match verify(staged, self.file) {
-                Ok(verified) => return self.commit(verified).await,
+                Ok(verified) => match self.commit(verified).await {
+                    Err(Error::Cache(CacheError::PartialLost { .. })) => continue,
+                    committed => return committed,
+                },
                 Err(mismatch) => mismatch,
             };
             if attempt == ATTEMPTS_AT_INTEGRITY {
@@ -165,7 +169,14 @@ impl Job<'_> {
             .await
             .map_err(|error| self.fetch_error(error))?;
         let staging = Arc::into_inner(sink).and_then(StagingSink::into_staging);
-        Ok(staging.expect("the fetcher lets go of the sink before it returns").finish().await?)
+        let staging = staging.expect("the fetcher lets go of the sink before it returns");
+        // The end of a download waits for its last bytes to be synced, and so does its drop.
+        let (runtime, cancel) = (Handle::current(), self.asked.options.cancel.clone());
+        let finish = move || runtime.block_on(cancel.run_until_cancelled(staging.finish()));
+        match tokio::task::spawn_blocking(finish).await? {
+            Some(staged) => Ok(staged?),
+            None => Err(Error::Cancelled),
+        }
     }
 
     /// What the disk said comes back as itself, not as a fault of the hub.

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use speech_flow_model_cache::{Cache, Writability};
 use speech_flow_model_hub::{HubError, RepoInfo, Source};
-use speech_flow_model_types::{CommitHash, ModelSource, ModelSpec, RelPath, Resolved, Revision};
+use speech_flow_model_types::plan::{FileState, StoreView};
+use speech_flow_model_types::{CommitHash, ModelSource, ModelSpec, RelPath, RemoteFile, Resolved, Revision};
 
 use crate::asked::Asked;
 use crate::error::Error;
@@ -13,6 +14,15 @@ use crate::local::{Found, Local, missed, unanswered};
 use crate::lockfile::LockedFile;
 use crate::manager::{EnsureOptions, ModelManager};
 use crate::model::{Model, ModelFile, Outcome};
+
+/// What is known of the files that are on disk before a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Present {
+    /// Their names and lengths: another client may have left them.
+    Unseen,
+    /// Their content: each was hashed a moment ago.
+    Hashed,
+}
 
 impl ModelManager {
     /// Makes the model ready: on disk, verified, validated.
@@ -33,20 +43,28 @@ impl ModelManager {
             ModelSource::Hub { repo, revision } => (repo, revision),
         };
         let asked = Asked::new(spec, repo, revision, options);
-        let _turn = self.inner.flights.turn(format!("{repo}@{revision}")).await;
+        let in_turn = async {
+            let _turn = self.inner.flights.turn(format!("{repo}@{revision}")).await;
+            self.ensure_from_hub(&asked).await
+        };
         tokio::select! {
             biased;
             () = options.cancel.cancelled() => Err(Error::Cancelled),
-            model = self.ensure_from_hub(&asked) => model,
+            model = in_turn => model,
         }
     }
 
     async fn ensure_from_hub(&self, asked: &Asked<'_>) -> Result<Model, Error> {
         if let Some(commit) = self.settled_commit(asked)? {
             return match self.find(asked, &commit) {
-                Some(Found::Complete(local)) => self.finish_hit(asked, local).await,
+                Some(Found::Complete(local)) => {
+                    let local = held_to_lock(asked, local)?;
+                    // Offline Python workers that ask for the name get the settled commit too.
+                    self.remember_ref(&local.cache, asked, &commit);
+                    self.finish_hit(asked, local).await
+                }
                 found if self.is_offline(asked.options) => Err(missed(asked, found)),
-                _ => self.obtain(asked, &commit, None).await,
+                _ => self.obtain(asked, &commit, None, Present::Unseen).await,
             };
         }
         if self.is_offline(asked.options) {
@@ -63,7 +81,7 @@ impl ModelManager {
                 self.remember_ref(&local.cache, asked, &info.commit);
                 self.finish_hit(asked, local).await
             }
-            _ => self.obtain(asked, &info.commit.clone(), Some(info)).await,
+            _ => self.obtain(asked, &info.commit.clone(), Some(info), Present::Unseen).await,
         }
     }
 
@@ -84,7 +102,7 @@ impl ModelManager {
         if let Some(commit) = asked.revision.commit() {
             return Ok(Some(commit));
         }
-        Ok(self.pinned_commit(asked.repo, asked.revision))
+        self.pinned_commit(asked.repo, asked.revision)
     }
 
     /// Offline, the commit is what the cache last saw under the revision's name.
@@ -116,13 +134,19 @@ impl ModelManager {
             Err(damage) => {
                 let message = format!("`{}` is damaged on disk ({damage}): it is fetched again", asked.spec);
                 asked.options.events.event(Event::Warning { message });
-                self.obtain(asked, &local.commit.clone(), None).await
+                self.obtain(asked, &local.commit.clone(), None, Present::Hashed).await
             }
         }
     }
 
     /// Fetches what a commit lacks, and checks the whole.
-    async fn obtain(&self, asked: &Asked<'_>, commit: &CommitHash, info: Option<RepoInfo>) -> Result<Model, Error> {
+    async fn obtain(
+        &self,
+        asked: &Asked<'_>,
+        commit: &CommitHash,
+        info: Option<RepoInfo>,
+        present: Present,
+    ) -> Result<Model, Error> {
         let info = match info {
             Some(info) => info,
             None => self.describe(asked, commit).await?,
@@ -138,7 +162,18 @@ impl ModelManager {
             return Err(Error::NothingSelected { repo: asked.repo.clone(), commit: commit.clone() });
         }
         let was_complete = cache.read_record(asked.repo, commit).ok().flatten().is_some();
-        let fetched = self.download(asked, cache, &resolved, &wanted).await?;
+        let found = match present {
+            Present::Unseen => files_there(&cache.view(asked.repo, commit), &wanted),
+            Present::Hashed => Vec::new(),
+        };
+        let mut fetched = self.download(asked, cache, &resolved, &wanted).await?;
+        let found = Local::new(cache, asked, commit, kind, found.into_iter().map(ModelFile::from));
+        let corrupt = self.take_corrupt_away(asked, found).await?;
+        if !corrupt.is_empty() {
+            let message = format!("`{}` was damaged on disk ({}): it is fetched again", asked.spec, corrupt.join("; "));
+            asked.options.events.event(Event::Warning { message });
+            fetched += self.download(asked, cache, &resolved, &wanted).await?;
+        }
         let local = Local::new(cache, asked, commit, kind, wanted.into_iter().map(ModelFile::from));
 
         self.remember_ref(cache, asked, commit);
@@ -200,4 +235,28 @@ impl ModelManager {
             tracing::warn!(repo = %asked.repo, revision = %asked.revision, %error, "the revision's name was not written");
         }
     }
+}
+
+/// The wanted files whose bytes are on disk.
+fn files_there<'a>(view: &dyn StoreView, wanted: &[&'a RemoteFile]) -> Vec<&'a RemoteFile> {
+    let is_there = |file: &&&RemoteFile| matches!(view.state(file), FileState::Linked | FileState::Blob);
+    wanted.iter().filter(is_there).copied().collect()
+}
+
+/// A locked model on disk is held to the lockfile, not to the listing beside it, which anyone may have written.
+/// Hashes that no listing knows come from the lockfile.
+fn held_to_lock(asked: &Asked<'_>, mut local: Local) -> Result<Local, Error> {
+    let lockfile = asked.options.lock.as_ref().map(|choice| &choice.lockfile);
+    let Some(locked) = lockfile.and_then(|lockfile| lockfile.get(asked.repo, asked.revision)) else {
+        return Ok(local);
+    };
+    for file in &mut local.files {
+        let Some(expected) = locked.files().iter().find(|expected| expected.path == file.path) else { continue };
+        let digest = *file.digest.get_or_insert(expected.digest);
+        if (file.size, digest) != (expected.size, expected.digest) {
+            let (repo, commit) = (asked.repo.clone(), local.commit);
+            return Err(Error::LockBroken { repo, commit, file: expected.path.to_string() });
+        }
+    }
+    Ok(local)
 }

@@ -56,7 +56,7 @@ pub enum Error {
         missing: Vec<String>,
         /// What the hub did.
         #[source]
-        source: HubError,
+        source: Box<HubError>,
     },
     /// The lockfile does not name the model as it is asked for.
     #[error("`{model}` at `{revision}` is not in the lockfile `{}`", lockfile.display())]
@@ -169,7 +169,8 @@ impl Error {
         match self {
             Self::Spec { source, .. } => Some(source.hint()),
             Self::Config(error) => error.hint(),
-            Self::Hub { source, .. } | Self::HubDown { source, .. } => source.hint().map(Into::into),
+            Self::Hub { source, .. } => source.hint().map(Into::into),
+            Self::HubDown { source, .. } => source.hint().map(Into::into),
             Self::Cache(error) => error.hint().map(Into::into),
             Self::OfflineMiss { model, .. } => {
                 Some(format!("with a connection, run `speech-flow preload {model}`, or unset `HF_HUB_OFFLINE`"))
@@ -210,7 +211,8 @@ impl Error {
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Hub { source, .. } | Self::HubDown { source, .. } => source.is_transient(),
+            Self::Hub { source, .. } => source.is_transient(),
+            Self::HubDown { source, .. } => source.is_transient(),
             Self::Cache(error) => error.is_transient(),
             _ => false,
         }

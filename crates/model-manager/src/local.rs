@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use speech_flow_model_cache::{Cache, Pin, SnapshotFile};
+use speech_flow_model_cache::{Cache, SnapshotFile};
 use speech_flow_model_hub::HubError;
 use speech_flow_model_types::{CommitHash, ModelKind, Plan, RemoteFile, RepoId, Resolved, Revision};
 
@@ -102,9 +102,8 @@ impl ModelManager {
     }
 
     /// The commit that a revision is pinned to.
-    pub(crate) fn pinned_commit(&self, repo: &RepoId, revision: &Revision) -> Option<CommitHash> {
-        let is_asked = |pin: &Pin| pin.repo == *repo && pin.revision == *revision;
-        self.inner.hub_cache.pins().ok()?.into_iter().find(is_asked).map(|pin| pin.commit)
+    pub(crate) fn pinned_commit(&self, repo: &RepoId, revision: &Revision) -> Result<Option<CommitHash>, Error> {
+        Ok(self.inner.hub_cache.pin_of(repo, revision)?.map(|pin| pin.commit))
     }
 }
 
@@ -156,7 +155,7 @@ pub(crate) fn missed(asked: &Asked<'_>, found: Option<Found>) -> Error {
 pub(crate) fn unanswered(asked: &Asked<'_>, source: HubError, found: Option<Found>) -> Error {
     match found {
         Some(Found::Incomplete { missing, .. }) if source.is_transient() => {
-            Error::HubDown { model: asked.spec.to_string(), missing, source }
+            Error::HubDown { model: asked.spec.to_string(), missing, source: Box::new(source) }
         }
         _ => asked.hub_error(source),
     }

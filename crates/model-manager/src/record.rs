@@ -110,9 +110,11 @@ fn digest_of(files: &[ModelFile]) -> Option<Digest> {
 
 fn card_of(folder: &Path) -> (Option<String>, Option<String>) {
     let mut text = String::new();
-    let read =
-        File::open(folder.join("README.md")).and_then(|card| card.take(MAX_CARD_BYTES).read_to_string(&mut text));
-    if read.is_err() {
+    let path = folder.join("README.md");
+    // Opening a pipe would wait for its other end.
+    let is_file = path.metadata().is_ok_and(|card| card.is_file());
+    let mut read = || File::open(&path)?.take(MAX_CARD_BYTES).read_to_string(&mut text);
+    if !is_file || read().is_err() {
         return (None, None);
     }
     let card = ModelCard::parse(&text);
@@ -135,4 +137,27 @@ fn files_of_folder(folder: &Path, kind: ModelKind) -> Result<Vec<ModelFile>, Err
     files.retain(|file| wanted.takes(&file.path));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_place_of_a_card_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let card = folder.path().join("README.md");
+        std::fs::write(&card, "---\nlicense: mit\n---\n").expect("writes");
+        assert_eq!(card_of(folder.path()).0.as_deref(), Some("mit"));
+        std::fs::remove_file(&card).expect("removes");
+        assert!(std::process::Command::new("mkfifo").arg(&card).status().expect("runs").success());
+        let (sender, receiver) = mpsc::channel();
+        let path = folder.path().to_owned();
+        std::thread::spawn(move || sender.send(card_of(&path)));
+        let read = receiver.recv_timeout(Duration::from_secs(20)).expect("it waits for the pipe");
+        assert_eq!(read, (None, None));
+    }
 }

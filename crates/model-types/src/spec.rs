@@ -202,11 +202,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_accepted_name_reads_back_as_itself(text in "[a-z0-9]{1,8}/[a-zA-Z0-9._-]{1,12}(@[a-z0-9/._-]{1,10})?") {
-            if let Ok(spec) = ModelSpec::parse(&text, |_| false) {
-                if matches!(spec.source, ModelSource::Hub { .. }) {
-                    let again = ModelSpec::parse(&spec.to_string(), |_| false).expect("its own text");
-                    prop_assert_eq!(again.source, spec.source);
-                }
+            if let Ok(spec) = ModelSpec::parse(&text, |_| false)
+                && matches!(spec.source, ModelSource::Hub { .. })
+            {
+                let again = ModelSpec::parse(&spec.to_string(), |_| false).expect("its own text");
+                prop_assert_eq!(again.source, spec.source);
             }
         }
 

@@ -71,6 +71,8 @@ impl io::Write for Line<'_> {
 
 impl Drop for Line<'_> {
     fn drop(&mut self) {
-        self.printer.write_stderr(&self.text);
+        // An event is one line, whatever its fields hold.
+        let text = String::from_utf8_lossy(&self.text);
+        self.printer.error_line(text.trim_end_matches('\n').replace('\n', "\\n"));
     }
 }

@@ -14,6 +14,7 @@ mod selection;
 mod session;
 mod signals;
 mod table;
+mod visible;
 
 use std::process::ExitCode;
 use std::sync::Arc;

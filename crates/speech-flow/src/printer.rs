@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
 use crate::cli::GlobalArgs;
+use crate::visible::{escaped_json, visible};
 
 /// The `schema` of every JSON document.
 const SCHEMA: u64 = 1;
@@ -90,7 +91,7 @@ impl Printer {
 
     /// Prints one line of data.
     pub(crate) fn data(&self, line: impl Display) {
-        self.write_stdout(format!("{line}\n").as_bytes());
+        self.write_stdout(format!("{}\n", visible(&line.to_string(), self.color_stdout)).as_bytes());
     }
 
     /// Prints bytes of data as they are.
@@ -107,7 +108,7 @@ impl Printer {
         if let Value::Object(fields) = fields {
             document.extend(fields);
         }
-        self.data(Value::Object(document));
+        self.data(escaped_json(&Value::Object(document).to_string()));
     }
 
     /// Says something to people, unless they want quiet.
@@ -126,7 +127,7 @@ impl Printer {
 
     /// Prints one line on stderr, above the bar if there is one.
     pub(crate) fn error_line(&self, line: impl Display) {
-        self.write_stderr(format!("{line}\n").as_bytes());
+        self.write_stderr(format!("{}\n", visible(&line.to_string(), self.color_stderr)).as_bytes());
     }
 
     /// Prints bytes on stderr, above the bar if there is one.

@@ -9,6 +9,7 @@ use speech_flow_model_manager as manager;
 use speech_flow_model_manager::lockfile::LockfileError;
 
 use crate::printer::{Printer, Tone};
+use crate::visible::visible;
 
 /// The request cannot be met.
 pub(crate) const REFUSED: u8 = 1;
@@ -78,7 +79,7 @@ impl Failure {
             text.push_str(&format!("\n  {}: {}", label(Tone::Faint, "caused by"), shown(cause)));
         }
         if let Some(hint) = &self.hint {
-            text.push_str(&format!("\n{}: {hint}", label(Tone::Good, "hint")));
+            text.push_str(&format!("\n{}: {}", label(Tone::Good, "hint"), shown(hint)));
         }
         printer.error_line(text);
     }
@@ -100,11 +101,18 @@ fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (
     std::iter::successors(error.source(), |cause| (*cause).source())
 }
 
-/// Text of an error with no control character in it: parts of it come from hubs and file names.
+/// Longest text of one error, in characters.
+const MAX_SHOWN: usize = 2000;
+
+/// Text of an error as people get it. Parts of it come from hubs and file names, so it is bounded, and a line
+/// after the first is indented: it cannot pass for one of ours.
 fn shown(error: impl fmt::Display) -> String {
     let text = error.to_string();
-    let is_bad = |c: char| c.is_control() && c != '\n';
-    text.chars().map(|c| if is_bad(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let mut shown: String = text.chars().take(MAX_SHOWN).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    visible(&shown, false).replace('\n', "\n    ")
 }
 
 impl fmt::Display for Attempt {
@@ -154,7 +162,8 @@ mod tests {
     #[test]
     fn what_a_hub_says_cannot_steer_the_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\u{7}"), "a\u{fffd}[2Jb\u{fffd}");
-        assert_eq!(shown("line\nline"), "line\nline");
+        assert_eq!(shown("line\nerror: line"), "line\n    error: line");
+        assert_eq!(shown("x".repeat(100_000)).chars().count(), MAX_SHOWN + 1);
     }
 
     #[test]

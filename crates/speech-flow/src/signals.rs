@@ -12,8 +12,9 @@ use crate::report::Failure;
 
 /// How long the work may take to end after the first signal. Killed then, it loses nothing either.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long threads of the runtime may take to end.
-const SHUTDOWN: Duration = Duration::from_secs(2);
+/// How long threads of the runtime may take to end: those of a download sync and record its last bytes, and
+/// let go of it, so that another machine can go on at once.
+const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// Runs asynchronous work on a runtime of its own until it is done or a signal comes.
 ///
@@ -27,6 +28,7 @@ pub(crate) fn run<T, Work: Future<Output = Result<T, Failure>>>(
         .enable_all()
         .build()
         .map_err(|error| Failure::unexpected("cannot start", error))?;
+    let mut patience = SHUTDOWN;
     let done = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(|error| Failure::unexpected("cannot listen for signals", error))?;
         let cancel = CancellationToken::new();
@@ -40,14 +42,14 @@ pub(crate) fn run<T, Work: Future<Output = Result<T, Failure>>>(
         tokio::select! {
             // What was done when the signal came is done.
             done = &mut work => done.map_err(|_| Failure::signal(number)),
-            number = signals.next() => Err(Failure::signal(number)),
+            number = signals.next() => {
+                patience = Duration::ZERO;
+                Err(Failure::signal(number))
+            }
             () = tokio::time::sleep(GRACE) => Err(Failure::signal(number)),
         }
     });
-    match &done {
-        Ok(_) => runtime.shutdown_timeout(SHUTDOWN),
-        Err(_) => runtime.shutdown_background(),
-    }
+    runtime.shutdown_timeout(patience);
     done
 }
 

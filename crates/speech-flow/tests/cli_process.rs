@@ -33,6 +33,15 @@ fn interrupted(world: &World, signal: &str) -> Run {
     Run::new(child.wait_with_output().expect("the program ends"))
 }
 
+/// Whether the unfinished download says that nobody works on it any more.
+fn is_let_go(world: &World) -> bool {
+    let repo = world.hub_cache().join("models--org--large/.partial");
+    let partials = std::fs::read_dir(repo).expect("a folder").flatten().map(|entry| entry.path().join("owner.json"));
+    let mut owners = partials.filter_map(|owner| std::fs::read(owner).ok());
+    let owner: serde_json::Value = serde_json::from_slice(&owners.next().expect("a partial")).expect("JSON");
+    owner["released"] == true
+}
+
 fn kill(pid: u32, signal: &str) {
     let status = Command::new("kill").args(["-s", signal, &pid.to_string()]).status().expect("kill starts");
     assert!(status.success());
@@ -45,6 +54,7 @@ fn ctrl_c_keeps_what_has_arrived_says_so_and_the_next_run_goes_on() {
         let run = interrupted(&world, signal).exits(code);
         assert!(run.stderr().contains("what has arrived is kept"), "{}", run.stderr());
         assert_eq!(run.stdout(), "");
+        assert!(is_let_go(&world), "another machine would have to wait until the owner counts as dead");
         world.hub.clear_faults();
         world.hub.clear_requests();
         let mut again = world.command(&["preload", LARGE, "--json"]);

@@ -9,8 +9,8 @@ mod reading_theirs;
 #[path = "show_clients/together.rs"]
 mod together;
 
-#[path = "shows/blobs.rs"]
-mod blobs;
+#[path = "support/audit.rs"]
+mod audit;
 #[path = "show_clients/client.rs"]
 mod client;
 #[path = "support/support.rs"]

@@ -5,6 +5,8 @@
 //! its lower bound in the hub's log.
 
 use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,8 +27,6 @@ const REPO: &str = "org/faulty";
 const WEIGHTS: &str = "weights.bin";
 const SIZE: usize = 3 << 20;
 const FILES: [(&str, usize); 3] = [(WEIGHTS, SIZE), ("words.txt", 50_000), ("notes.md", 700)];
-/// An address where nobody listens.
-const NOBODY: &str = "http://127.0.0.1:9";
 
 struct Faulty {
     world: World,
@@ -40,7 +40,8 @@ impl Faulty {
 
     fn with(builder: DemoHubBuilder, rules: impl IntoIterator<Item = FaultRule>) -> Self {
         let payload = Payload::new(REPO, &FILES);
-        let world = World::with(rules.into_iter().fold(builder.repository(payload.repository()), DemoHubBuilder::fault));
+        let world =
+            World::with(rules.into_iter().fold(builder.repository(payload.repository()), DemoHubBuilder::fault));
         Self { world, payload }
     }
 
@@ -86,7 +87,7 @@ impl Faulty {
         run
     }
 
-    fn quarantined(&self) -> Vec<(std::path::PathBuf, serde_json::Value)> {
+    fn quarantined(&self) -> Vec<(PathBuf, serde_json::Value)> {
         quarantined(&self.world.cache_dir().join(".speech-flow"))
     }
 
@@ -100,6 +101,12 @@ impl Faulty {
         let requests = self.world.hub.requests().into_iter();
         requests.filter(|request| request.file.as_deref() == Some(WEIGHTS) && request.method == "GET").collect()
     }
+}
+
+/// An address where nobody listens any more.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("http://{}", listener.local_addr().expect("an address"))
 }
 
 /// A fault of the weights' bytes, wherever they come from.
@@ -172,7 +179,8 @@ fn a_body_that_always_ends_early_is_refused() {
 
 #[test]
 fn a_stalled_body_is_asked_for_anew_from_its_last_byte() {
-    let rule = of_weights(Action::StallAfter { bytes: 100_000, resume_after_ms: None }).first(1);
+    // It ends at last, so that a client that does not see the stall fails here and does not hang.
+    let rule = of_weights(Action::StallAfter { bytes: 100_000, resume_after_ms: Some(20_000) }).first(1);
     let faulty = Faulty::new([rule]);
     faulty.assert_right(faulty.world.finish(faulty.command().env("HF_HUB_DOWNLOAD_TIMEOUT", "1")));
     assert_eq!(faulty.happened(), 1);
@@ -218,7 +226,10 @@ fn too_many_requests_are_followed_by_the_wait_that_the_hub_asks_for() {
     let faulty = recovers([of_weights(dated).on(Endpoint::Resolve).first(1)], 1);
     let requests = faulty.requests_for_weights();
     let refused = requests.iter().find(|request| request.status == 429).expect("refused");
-    let next = requests.iter().filter(|request| request.range == refused.range && request.when > refused.when).min_by_key(|request| request.when);
+    let next = requests
+        .iter()
+        .filter(|request| request.range == refused.range && request.when > refused.when)
+        .min_by_key(|request| request.when);
     let waited = next.expect("asked again").when.duration_since(refused.when).expect("in order");
     assert!(waited >= asked, "it came back after {waited:?}");
 }
@@ -275,7 +286,7 @@ fn another_host_is_followed_without_the_token() {
 fn a_complete_snapshot_is_a_hit_with_a_warning_when_the_hub_is_down() {
     let faulty = Faulty::new([]);
     faulty.assert_right(faulty.run());
-    let run = faulty.assert_right(faulty.world.finish(faulty.command().env("HF_ENDPOINT", NOBODY)));
+    let run = faulty.assert_right(faulty.world.finish(faulty.command().env("HF_ENDPOINT", nobody())));
     assert_eq!(run.json()["models"][0]["outcome"], "hit");
     assert!(run.stderr().contains("the copy on disk is used"), "{}", run.stderr());
     // The same for a hub that is there and cannot answer.
@@ -295,7 +306,7 @@ fn an_incomplete_snapshot_is_refused_with_what_is_missing_when_the_hub_is_down()
     let commit = faulty.world.hub.commit(REPO, "main").expect("a commit");
     let by_commit = faulty.world.command(&["preload", &format!("{REPO}@{commit}")]);
     let with_hub_down = [faulty.command(), by_commit].map(|mut command| {
-        command.env("HF_ENDPOINT", NOBODY);
+        command.env("HF_ENDPOINT", nobody());
         command
     });
     let mut offline = faulty.command();

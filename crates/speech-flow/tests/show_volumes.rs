@@ -7,8 +7,8 @@ mod no_links;
 #[path = "show_volumes/read_only.rs"]
 mod read_only;
 
-#[path = "shows/blobs.rs"]
-mod blobs;
+#[path = "support/audit.rs"]
+mod audit;
 #[path = "show_volumes/stranger.rs"]
 mod stranger;
 #[path = "support/support.rs"]

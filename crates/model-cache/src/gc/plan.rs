@@ -193,10 +193,15 @@ impl Planner<'_> {
                 self.decide(item, partial.bytes, decision);
             }
         }
-        let of_repos = report.repos.iter().flat_map(|repo| repo.orphans.iter().map(move |o| (Some(&repo.repo), o)));
+        let of_repos = report.repos.iter().flat_map(|repo| repo.orphans.iter().map(move |o| (Some(repo), o)));
         for (repo, orphan) in of_repos.chain(report.orphans.iter().map(|orphan| (None, orphan))) {
-            let item = GcItem::Orphan { repo: repo.cloned(), kind: orphan.kind, path: orphan.path.clone() };
-            self.decide(item, orphan.bytes, self.orphan(orphan));
+            let name = repo.map(|repo| repo.repo.clone());
+            let item = GcItem::Orphan { repo: name, kind: orphan.kind, path: orphan.path.clone() };
+            // No snapshot names the files of a running download before all are there.
+            let awaited =
+                orphan.kind == OrphanKind::Blob && repo.is_some_and(|repo| !repo.running_downloads().is_empty());
+            let decision = if awaited { Err(KeepReason::Downloading) } else { self.orphan(orphan) };
+            self.decide(item, orphan.bytes, decision);
         }
     }
 

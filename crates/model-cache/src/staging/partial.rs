@@ -12,13 +12,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use speech_flow_model_types::{Digest, RangeSet, RemoteFile, RepoId};
 
 use crate::cache::Cache;
 use crate::error::CacheError;
-use crate::heartbeat::{Heartbeat, touch};
+use crate::heartbeat::{HEARTBEAT_INTERVAL, Heartbeat, touch};
 use crate::journal::{HEADER_LEN, JournalHeader, MAX_JOURNAL_LEN, parse_journal};
 use crate::layout::Layout;
 use crate::locks::BlobLock;
@@ -99,6 +100,38 @@ pub(super) struct Journaled {
 impl Journaled {
     /// Whether the partial is still this download's.
     pub(super) fn is_held(&self) -> bool {
+        self.heartbeat.is_held()
+    }
+
+    /// The same for a thread that cannot ask each time.
+    pub(super) fn claim(&self) -> Claim {
+        Claim { heartbeat: Arc::clone(&self.heartbeat), proven: (Instant::now(), SystemTime::now()) }
+    }
+}
+
+/// A claim on a partial that was proven a while ago.
+///
+/// A process that wakes from a long suspend holds the file open that another download owns by now, maybe
+/// under a blob's final name: it must ask before it writes.
+#[derive(Debug)]
+pub(super) struct Claim {
+    heartbeat: Arc<Heartbeat>,
+    /// By both clocks: the monotonic one stands still while the machine is suspended.
+    proven: (Instant, SystemTime),
+}
+
+impl Claim {
+    /// Whether the partial is still this download's; looked up when the last look is older than a heartbeat.
+    pub(super) fn is_fresh(&mut self) -> bool {
+        self.is_fresh_for(HEARTBEAT_INTERVAL)
+    }
+
+    fn is_fresh_for(&mut self, trusted: Duration) -> bool {
+        let (ran, passed) = (self.proven.0.elapsed(), self.proven.1.elapsed());
+        if ran < trusted && passed.is_ok_and(|passed| passed < trusted) {
+            return true;
+        }
+        self.proven = (Instant::now(), SystemTime::now());
         self.heartbeat.is_held()
     }
 }
@@ -346,4 +379,24 @@ fn remove_leftovers(cache: &Cache, repo: &RepoId) {
 
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_looked_up_again_after_a_while() {
+        let folder = tempfile::tempdir().expect("temp folder");
+        let path = folder.path().join("owner.json");
+        fs::write(&path, b"{}").expect("writes");
+        let heartbeat = Arc::new(Heartbeat::start(&path));
+        let mut claim = Claim { heartbeat, proven: (Instant::now(), SystemTime::now()) };
+        assert!(claim.is_fresh_for(Duration::ZERO));
+        fs::rename(&path, folder.path().join("taken")).expect("renames");
+        assert!(claim.is_fresh(), "a moment ago it was held");
+        let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+        claim.proven.1 = an_hour_ago;
+        assert!(!claim.is_fresh(), "the machine slept, and the claim is gone");
+    }
 }

@@ -38,7 +38,9 @@ impl Recorder {
                     drop(unrecorded);
                 }
                 RecordCommand::Restart(reply) => {
-                    if let Err(error) = self.journal.clear() {
+                    if !self.journal.is_held() {
+                        self.failure.set_lost();
+                    } else if let Err(error) = self.journal.clear() {
                         self.failure.set("write", &self.journal.path, &error);
                     }
                     let _ = reply.send(());

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::failure::Failure;
 use super::hasher::{HashCommand, Hasher};
-use super::partial::OpenPartial;
+use super::partial::{Claim, OpenPartial};
 use super::recorder::{RecordCommand, Recorder};
 
 pub(super) enum WriteCommand {
@@ -47,6 +47,7 @@ impl Threads {
     ) -> io::Result<Self> {
         let data = Arc::new(partial.data);
         let data_path = partial.journal.data_path.clone();
+        let claim = partial.journal.claim();
         let stop_hashing = Arc::new(AtomicBool::new(false));
         let (commands, received) = mpsc::channel();
         let (to_hasher, hash_commands) = mpsc::channel();
@@ -62,6 +63,7 @@ impl Threads {
         let writer = Writer {
             data,
             data_path,
+            claim,
             segment_bytes,
             failure,
             to_hasher,
@@ -105,6 +107,7 @@ impl Drop for Threads {
 struct Writer {
     data: Arc<File>,
     data_path: PathBuf,
+    claim: Claim,
     segment_bytes: u64,
     failure: Arc<Failure>,
     to_hasher: Sender<HashCommand>,
@@ -138,6 +141,10 @@ impl Writer {
     }
 
     fn write(&mut self, offset: u64, bytes: Bytes, budget: OwnedSemaphorePermit, unrecorded: OwnedSemaphorePermit) {
+        if !self.claim.is_fresh() {
+            self.failure.set_lost();
+            return;
+        }
         if let Err(error) = self.data.write_all_at(&bytes, offset) {
             self.failure.set("write", &self.data_path, &error);
             return;

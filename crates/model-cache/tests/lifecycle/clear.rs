@@ -86,6 +86,8 @@ fn a_finished_file_of_a_running_download_stays_however_long_the_others_take() {
     fixture.partial("o/a", &other.owner, b"second file", SILENT);
     fixture.cache().clear(&[ClearTarget::Repo(repo("o/a"))]).unwrap();
     assert!(finished.exists());
+    fixture.cache().gc(&strict()).unwrap();
+    assert!(finished.exists());
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub enum ProtocolFault {
     #[error("its answer is not the JSON that the protocol describes")]
     Json(#[source] serde_json::Error),
     /// The document names something that is no commit.
-    #[error("it names `{0}` as the commit")]
+    #[error("it names `{}` as the commit", .0.escape_debug())]
     Commit(String),
     /// The next page of a listing is not where a next page may be.
     #[error("it points to a next page that is not followed")]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use speech_flow_model_types::digest::InvalidDigest;
 use speech_flow_model_types::listing::MAX_FILE_BYTES;
+use speech_flow_model_types::listing::file_that_is_a_folder;
 use speech_flow_model_types::path::InvalidPath;
 use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId, Revision};
 
@@ -126,15 +127,11 @@ pub fn assemble(files: Vec<RemoteFile>) -> Result<Vec<RemoteFile>, ListingError>
             return Err(ListingError::Duplicate(earlier.path));
         }
     }
-    for path in by_path.keys() {
-        for (at, _) in path.as_str().match_indices('/') {
-            let folder: RelPath = path.as_str()[..at].parse()?;
-            if by_path.contains_key(&folder) {
-                return Err(ListingError::FileIsFolder(folder));
-            }
-        }
+    let files: Vec<RemoteFile> = by_path.into_values().collect();
+    match file_that_is_a_folder(&files) {
+        Some(path) => Err(ListingError::FileIsFolder(path.clone())),
+        None => Ok(files),
     }
-    Ok(by_path.into_values().collect())
 }
 
 impl Hub {

@@ -188,10 +188,13 @@ impl Layers<'_> {
     }
 }
 
-/// What an error may say of a text: nothing of a secret, and no password inside an address.
+/// What an error may say of a text: nothing of a secret, and no password or query inside an address.
 fn shown_text(declaration: &Declaration, text: &str) -> String {
     if declaration.is_secret {
         return "…".to_owned();
+    }
+    if let Some((address, _)) = text.split_once('?').filter(|(address, _)| address.contains("://")) {
+        return format!("{}?…", shown_text(declaration, address));
     }
     match (text.find("://"), text.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &text[..scheme], &text[at..]),

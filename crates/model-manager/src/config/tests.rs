@@ -226,6 +226,24 @@ fn a_bad_value_names_the_variable_what_it_got_and_what_it_takes() {
         "write `https://hub.example/hf`",
     );
     check(
+        "HF_ENDPOINT",
+        "hub\u{1b}[2J",
+        "`HF_ENDPOINT` is `hub\\u{1b}[2J`, but it takes an `http` or `https` address without a query",
+        "",
+    );
+    check(
+        "HF_ENDPOINT",
+        "user:secret@hub.example",
+        "`HF_ENDPOINT` is `…@hub.example`, but it takes an `http` or `https` address without a query",
+        "",
+    );
+    check(
+        "HF_ENDPOINT",
+        "https://user:secret@hub.example/hf?token=secret",
+        "`HF_ENDPOINT` is `https://…@hub.example/hf?…`, but it takes an `http` or `https` address without a query",
+        "",
+    );
+    check(
         "SPEECH_FLOW_SEGMENT_SIZE",
         "1",
         "`SPEECH_FLOW_SEGMENT_SIZE` is `1`, but it takes a size from 64KiB to 1GiB",

@@ -237,7 +237,9 @@ pub(crate) fn endpoint(text: &str, _: &Surroundings<'_>) -> Parsed<Url> {
 }
 
 fn missing_scheme(text: &str) -> Refused {
-    let hint = (!text.contains("://")).then(|| format!("write `https://{text}`"));
+    // A user and password, or a signature, that stand in it are not repeated, and nothing that a terminal obeys.
+    let fit = text.chars().all(|c| !c.is_control() && !"@?".contains(c)) && !text.contains("://");
+    let hint = fit.then(|| format!("write `https://{text}`"));
     Refused { hint }
 }
 

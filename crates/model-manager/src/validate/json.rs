@@ -5,8 +5,10 @@
 
 use std::fmt;
 use std::io::Read;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{Folder, Invalid, Problem};
@@ -19,7 +21,8 @@ const MAX_VOCABULARY: u64 = 128 << 20;
 /// Reads a configuration into a type.
 pub(super) fn read_config<T: DeserializeOwned>(folder: &Folder, name: &str) -> Result<T, Invalid> {
     let bytes = read_bytes(folder, name, MAX_CONFIG)?;
-    serde_json::from_slice(&bytes).map_err(|error| Invalid::new(name, Problem::Json(error.to_string())))
+    let parsed: Result<Object<T>, _> = serde_json::from_slice(&bytes);
+    parsed.map(|Object(config)| config).map_err(|error| Invalid::new(name, Problem::Json(error.to_string())))
 }
 
 /// Checks that a file is JSON of any shape.
@@ -63,7 +66,7 @@ pub(super) fn read_bytes(folder: &Folder, name: &str, limit: u64) -> Result<Vec<
 pub fn count_tokenizer(bytes: &[u8]) -> Result<u64, String> {
     #[derive(Deserialize)]
     struct Tokenizer {
-        model: Model,
+        model: Object<Model>,
         #[serde(default, rename = "added_tokens")]
         _added_tokens: Option<Vec<IgnoredAny>>,
     }
@@ -71,8 +74,8 @@ pub fn count_tokenizer(bytes: &[u8]) -> Result<u64, String> {
     struct Model {
         vocab: Count,
     }
-    let tokenizer: Tokenizer = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    not_empty(tokenizer.model.vocab.0, "`model.vocab` has no entry")
+    let Object(tokenizer): Object<Tokenizer> = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    not_empty(tokenizer.model.0.vocab.0, "`model.vocab` has no entry")
 }
 
 /// Entries of a `vocabulary.json`, which is a list of texts.
@@ -111,6 +114,28 @@ pub fn count_labels(id2label: &std::collections::BTreeMap<String, String>) -> Re
     match labels.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(format!("`id2label` has the label {:?} twice", pair[0])),
         None => not_empty(id2label.len() as u64, "`id2label` has no label"),
+    }
+}
+
+/// A type that is written as a map. On its own, a derived type takes the list of its values as well, which no
+/// program that loads models does.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Map<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Map<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Object<T>, M::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Map(PhantomData))
     }
 }
 

@@ -102,7 +102,10 @@ pub fn remembered(
     memory: &Path,
 ) -> Option<Validated> {
     let mut text = Vec::new();
-    fs::File::open(path_of(folder, kind, memory)).ok()?.take(MAX_MEMORY).read_to_end(&mut text).ok()?;
+    let path = path_of(folder, kind, memory);
+    // Opening a pipe that another user put there would wait for its other end.
+    path.metadata().ok().filter(fs::Metadata::is_file)?;
+    fs::File::open(&path).ok()?.take(MAX_MEMORY).read_to_end(&mut text).ok()?;
     let entry: Memory = serde_json::from_slice(&text).ok()?;
     let same = entry.version == VERSION && entry.folder == folder && entry.asked == kind;
     (same && entry.fingerprint == *fingerprint).then_some(entry.validated)
@@ -131,4 +134,27 @@ fn store(entry: &Memory, memory: &Path) -> io::Result<()> {
         let _ = fs::remove_file(&staged);
     }
     published
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_in_place_of_the_memory_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let memory = tempfile::tempdir().expect("a folder");
+        let path = path_of(folder.path(), None, memory.path());
+        assert!(Command::new("mkfifo").arg(&path).status().expect("runs").success());
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let fingerprint = Fingerprint::of(folder.path()).expect("lists");
+            sender.send(remembered(folder.path(), None, &fingerprint, memory.path()))
+        });
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(20)).expect("it waits for the pipe"), None);
+    }
 }

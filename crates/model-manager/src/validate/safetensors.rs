@@ -12,6 +12,8 @@ use std::io::{self, Read};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use super::json::Object;
+
 /// What a header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SafetensorsHeader {
@@ -218,7 +220,8 @@ impl<'de> Deserialize<'de> for Entries {
                     if name == "__metadata__" {
                         map.next_value::<IgnoredAny>()?;
                     } else {
-                        entries.push((name, map.next_value()?));
+                        let Object(tensor) = map.next_value()?;
+                        entries.push((name, tensor));
                     }
                 }
                 Ok(Entries(entries))
@@ -237,7 +240,7 @@ pub fn check_index(text: &[u8]) -> Result<BTreeMap<String, Vec<String>>, String>
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let index: Index = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let Object(index): Object<Index> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if index.weight_map.is_empty() {
         return Err("it names no tensor".to_owned());
     }

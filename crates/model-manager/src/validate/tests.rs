@@ -274,6 +274,14 @@ fn a_memory_that_cannot_be_written_is_no_error() {
     validate_remembered(folder.path(), Some(ModelKind::LanguageId), memory).expect("valid");
 }
 
+#[test]
+fn a_list_of_a_maps_values_is_no_map() {
+    assert_eq!(count_tokenizer(br#"{"model":{"vocab":{"a":0}}}"#), Ok(1));
+    for text in [r#"[[["a"]]]"#, r#"[[{"a":0}]]"#, r#"{"model":[["a"]]}"#] {
+        assert!(count_tokenizer(text.as_bytes()).is_err(), "accepted {text}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_json_panics(text in "[\\[\\]{}\":,a-z0-9 ]{0,60}") {

@@ -49,12 +49,11 @@ async fn a_listing_on_disk_that_differs_from_the_lock_is_found_out() {
     let repo = model.path.parent().and_then(Path::parent).expect("inside a repository");
     let commit = model.path.file_name().and_then(|name| name.to_str()).expect("a commit");
     let tree = repo.join(format!("trees/{commit}.json"));
-    let mut listing: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(&tree).expect("reads")).expect("parses");
-    listing["files"]["vocabulary.txt"] = serde_json::json!({ "size": content.len(), "blob_id": digest });
+    let mut listing: serde_json::Value = serde_json::from_slice(&std::fs::read(&tree).expect("reads")).expect("parses");
+    listing["files"]["vocabulary.json"] = serde_json::json!({ "size": content.len(), "blob_id": digest });
     std::fs::write(&tree, listing.to_string()).expect("writes");
     std::fs::write(repo.join("blobs").join(digest), content).expect("writes");
-    let entry = model.path.join("vocabulary.txt");
+    let entry = model.path.join("vocabulary.json");
     std::fs::remove_file(&entry).expect("removes");
     std::os::unix::fs::symlink(format!("../../blobs/{digest}"), &entry).expect("links");
 

@@ -10,6 +10,10 @@ use crate::signals::Signals;
 
 pub(super) fn run(printer: &Printer, args: DemoHubArgs) -> Result<(), Failure> {
     let as_json = args.json;
+    if args.fault_control && !args.listen.ip().is_loopback() {
+        printer
+            .warning("`--fault-control` lets every host that reaches this address set faults and read the request log");
+    }
     let options = ServeOptions {
         listen: args.listen,
         cdn_listen: (!args.no_cdn).then_some(args.cdn_listen),

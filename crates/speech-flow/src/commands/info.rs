@@ -9,6 +9,7 @@ use crate::printer::{Printer, Tone};
 use crate::report::{Failure, REFUSED};
 use crate::selection;
 use crate::session::Session;
+use crate::visible::one_line;
 
 pub(super) fn run(session: &Session, args: &InfoArgs) -> Result<(), Failure> {
     let specs = selection::named_or_configured(&session.config, &args.models)?;
@@ -61,7 +62,7 @@ fn print(printer: &Printer, model: &Model) {
     printer.data(printer.paint(Tone::Strong, &model.name));
     let field = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            printer.data(format_args!("  {name:<12}{value}"));
+            printer.data(format_args!("  {name:<12}{}", one_line(&value)));
         }
     };
     let origin = model.origin.as_ref();

@@ -4,7 +4,7 @@ use std::process::Child;
 
 use speech_flow_demo_hub::{Action, FaultRule};
 
-use crate::blobs::every_blob_is_its_name;
+use crate::audit::audit;
 use crate::client::Client;
 use crate::support::{LID, Run, WHISPER, World, files_below, wait_until};
 
@@ -43,10 +43,10 @@ fn python_rm_of_a_revision_leaves_what_the_other_shares_with_it() {
         world.run(&["preload", LID, "--revision", revision]).exits(0);
     }
     let old = world.hub.commit(LID, "v1").expect("a commit");
-    let blobs = every_blob_is_its_name(&world.hub_cache());
+    let blobs = audit(&world.hub_cache());
     hf_cache(&client, &world, &["rm", old.as_str(), "--yes"]);
     check_whole(&world, "main");
-    assert_eq!(every_blob_is_its_name(&world.hub_cache()), blobs - 1, "only the old configuration goes");
+    assert_eq!(audit(&world.hub_cache()), blobs - 1, "only the old configuration goes");
     let run = world.run(&["preload", LID, "--revision", "v1", "--offline"]).exits(1);
     assert!(run.stderr().contains("offline"), "{}", run.stderr());
     let document = world.run(&["preload", LID, "--revision", "v1", "--json"]).exits(0).json();
@@ -66,7 +66,7 @@ fn python_rm_of_a_repository_leaves_the_others_and_we_fetch_it_again() {
     world.run(&["preload", WHISPER, "--offline"]).exits(0);
     let document = world.run(&["preload", "facebook/mms-lid-126", "--json"]).exits(0).json();
     assert_ne!(document["models"][0]["outcome"], "hit", "{document}");
-    every_blob_is_its_name(&world.hub_cache());
+    audit(&world.hub_cache());
 }
 
 /// Our download under way, with weights that come slowly until the faults are cleared.
@@ -88,11 +88,15 @@ fn python_prune_during_our_download_takes_nothing_of_it() {
     let Some(client) = Client::find() else { return };
     let world = World::start();
     let child = start_slowly(&world);
+    let left_behind = world.hub_cache().join("models--speech-flow--tiny-lid/blobs/left-behind.incomplete");
+    std::fs::create_dir_all(left_behind.parent().expect("a folder")).expect("made");
+    std::fs::write(&left_behind, "a part").expect("written");
     hf_cache(&client, &world, &["prune", "--yes"]);
+    assert!(!left_behind.exists(), "the client takes downloads of its own kind, under way or not");
     world.hub.clear_faults();
     let document = Run::new(child.wait_with_output().expect("it ends")).exits(0).json();
     let model = &document["models"][0];
     assert_eq!(model["bytes_downloaded"], model["bytes_total"], "bytes were lost and came again: {document}");
-    every_blob_is_its_name(&world.hub_cache());
+    audit(&world.hub_cache());
     check_whole(&world, "main");
 }

@@ -2,7 +2,7 @@
 
 use speech_flow_demo_hub::{Action, FaultRule, RequestRecord};
 
-use crate::blobs::every_blob_is_its_name;
+use crate::audit::audit;
 use crate::client::{Client, answer, answer_of, text};
 use crate::support::{Run, WHISPER, World, wait_until};
 
@@ -31,7 +31,7 @@ fn check_both(client: &Client, world: &World, ours: Run, theirs: &Run) {
     let cache = world.whisper_cache();
     // All but the card and `.gitattributes`, which the client took as well.
     assert_eq!(document["models"][0]["files"].as_array().map(Vec::len), Some(5), "{document}");
-    assert_eq!(every_blob_is_its_name(&cache), 7);
+    assert_eq!(audit(&cache), 7);
     let size = world.hub.files(WHISPER, "main").into_iter().find(|file| file.path == WEIGHTS).expect("weights").size;
     let sent: u64 =
         world.file_requests().iter().filter(|request| asks_for_weights(request)).map(|r| r.bytes_sent).sum();
@@ -92,6 +92,6 @@ fn python_clients_and_we_started_at_once_end_right() {
     }
     let document = ours.exits(0).json();
     assert_eq!(document["models"][0]["repo"], WHISPER, "{document}");
-    assert_eq!(every_blob_is_its_name(&cache), 7);
+    assert_eq!(audit(&cache), 7);
     answer(&mut client.script(&world, "read_offline.py", &[text(&cache), WHISPER, "main"]));
 }

@@ -1,5 +1,6 @@
 //! Random choices that a failed run can make again.
 
+use std::fmt::Arguments;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Set to a printed seed, the choices are made again.
@@ -19,7 +20,7 @@ impl Random {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
             now.as_nanos() as u64
         });
-        println!("{SEED}={seed}");
+        note(format_args!("{SEED}={seed}"));
         Self { seed, state: seed }
     }
 
@@ -45,4 +46,10 @@ impl Random {
     pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len() as u64) as usize]
     }
+}
+
+/// Prints a line that the runner shows when the test fails.
+#[expect(clippy::print_stdout, reason = "it belongs to the test's own output, which the runner keeps")]
+pub(crate) fn note(line: Arguments<'_>) {
+    println!("{line}");
 }

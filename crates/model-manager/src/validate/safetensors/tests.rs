@@ -98,7 +98,7 @@ fn an_index_lists_each_shards_tensors() {
     let index = br#"{"metadata":{"total_size":1},"weight_map":{"a":"s1","b":"s2","c":"s1"}}"#;
     let shards = check_index(index).expect("an index");
     assert_eq!(shards["s1"], ["a", "c"]);
-    for text in ["", "{}", "[]", r#"{"weight_map":{}}"#, r#"{"weight_map":{"a":1}}"#] {
+    for text in ["", "{}", "[]", r#"[{"a":"s1"}]"#, r#"{"weight_map":{}}"#, r#"{"weight_map":{"a":1}}"#] {
         assert!(check_index(text.as_bytes()).is_err(), "accepted {text}");
     }
 }
