@@ -1,10 +1,12 @@
 """Runs one command and says what it cost: wall time, CPU seconds, peak memory."""
 
+import contextlib
 import os
 import platform
 import shutil
 import statistics
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -37,13 +39,23 @@ def run(command, environment, folder, log):
 
 
 def time_only(command, environment, folder):
-    """The wall time of a short command, without looking at it while it runs."""
-    start = time.perf_counter()
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True)
-    wall = time.perf_counter() - start
-    if done.returncode != 0:
-        raise RuntimeError(f"{command} exited {done.returncode}: {done.stderr.decode(errors='replace')}")
-    return wall, done.stdout
+    """The wall time of a short command, without looking at it while it runs.
+
+    Spawned as a shell would: `subprocess` adds about a millisecond of its own, a third of what is measured.
+    """
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors, contextlib.chdir(folder):
+        streams = [(os.POSIX_SPAWN_DUP2, file.fileno(), stream) for file, stream in [(output, 1), (errors, 2)]]
+        start = time.perf_counter()
+        pid = os.posix_spawnp(command[0], command, environment, file_actions=streams)
+        _, status = os.waitpid(pid, 0)
+        wall = time.perf_counter() - start
+        output.seek(0)
+        errors.seek(0)
+        answer, said = output.read(), errors.read()
+    code = os.waitstatus_to_exitcode(status)
+    if code != 0:
+        raise RuntimeError(f"{command} exited {code}: {said.decode(errors='replace')}")
+    return wall, answer
 
 
 def high_water_mark(pid):
