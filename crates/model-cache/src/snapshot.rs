@@ -24,6 +24,8 @@ pub struct SnapshotView {
     cache: Cache,
     repo: RepoId,
     commit: CommitHash,
+    /// Where the root really is: found out once, not for each file.
+    real_root: Option<PathBuf>,
 }
 
 /// A file of a snapshot, found by listing folders.
@@ -39,10 +41,11 @@ pub struct SnapshotFile {
 
 impl StoreView for SnapshotView {
     fn state(&self, file: &RemoteFile) -> FileState {
-        if self.cache.is_linked(&self.repo, &self.commit, file) {
+        let root = self.real_root.as_deref();
+        if self.cache.is_linked_below(root, &self.repo, &self.commit, file) {
             return FileState::Linked;
         }
-        if self.cache.has_blob(&self.repo, file) {
+        if self.cache.has_blob_below(root, &self.repo, file) {
             return FileState::Blob;
         }
         match self.cache.claimable_bytes(&self.repo, file) {
@@ -55,7 +58,7 @@ impl StoreView for SnapshotView {
 impl Cache {
     /// The cache as the planner sees it.
     pub fn view(&self, repo: &RepoId, commit: &CommitHash) -> SnapshotView {
-        SnapshotView { cache: self.clone(), repo: repo.clone(), commit: commit.clone() }
+        SnapshotView { cache: self.clone(), repo: repo.clone(), commit: commit.clone(), real_root: self.real_root() }
     }
 
     /// The folder of a snapshot, which need not exist.
@@ -73,36 +76,36 @@ impl Cache {
 
     /// Whether the snapshot names the file, by a link to its blob or by a plain file of its length.
     pub fn is_linked(&self, repo: &RepoId, commit: &CommitHash, file: &RemoteFile) -> bool {
-        let entry = self.layout().snapshot_file(repo, commit, &file.path);
-        match fs::read_link(&entry) {
-            Ok(target) if target == self.layout().link_target(&file.path, &file.digest) => self.has_blob(repo, file),
-            // Another program may write the way to the blob in another form.
-            Ok(_) => match (fs::canonicalize(&entry), fs::canonicalize(self.layout().blob(repo, &file.digest))) {
-                (Ok(entry), Ok(blob)) => entry == blob && self.has_blob(repo, file),
-                _ => false,
-            },
-            Err(_) => self.is_whole(&entry, file),
-        }
+        self.is_linked_below(self.real_root().as_deref(), repo, commit, file)
     }
 
     /// Whether the blob is there: a regular file of the right length inside the cache, or a link to one
     /// in the store that repositories share.
     pub fn has_blob(&self, repo: &RepoId, file: &RemoteFile) -> bool {
-        self.is_whole(&self.layout().blob(repo, &file.digest), file)
+        self.has_blob_below(self.real_root().as_deref(), repo, file)
     }
 
-    fn is_whole(&self, path: &Path, file: &RemoteFile) -> bool {
-        match fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() && metadata.len() == file.size => self.is_inside(path),
-            _ => false,
+    fn real_root(&self) -> Option<PathBuf> {
+        fs::canonicalize(self.layout().root()).ok()
+    }
+
+    fn is_linked_below(&self, root: Option<&Path>, repo: &RepoId, commit: &CommitHash, file: &RemoteFile) -> bool {
+        let entry = self.layout().snapshot_file(repo, commit, &file.path);
+        match fs::read_link(&entry) {
+            Ok(target) if target == self.layout().link_target(&file.path, &file.digest) => {
+                self.has_blob_below(root, repo, file)
+            }
+            // Another program may write the way to the blob in another form.
+            Ok(_) => match (fs::canonicalize(&entry), fs::canonicalize(self.layout().blob(repo, &file.digest))) {
+                (Ok(entry), Ok(blob)) => entry == blob && self.has_blob_below(root, repo, file),
+                _ => false,
+            },
+            Err(_) => is_whole(&entry, file, root),
         }
     }
 
-    fn is_inside(&self, path: &Path) -> bool {
-        match (fs::canonicalize(path), fs::canonicalize(self.layout().root())) {
-            (Ok(path), Ok(root)) => path.starts_with(root),
-            _ => false,
-        }
+    fn has_blob_below(&self, root: Option<&Path>, repo: &RepoId, file: &RemoteFile) -> bool {
+        is_whole(&self.layout().blob(repo, &file.digest), file, root)
     }
 
     /// Bytes of a blob that a download would not fetch again.
@@ -112,6 +115,15 @@ impl Cache {
         let dead = partials.filter(|partial| partial_liveness(partial, &clock) == Liveness::Dead);
         dead.map(|partial| recorded_bytes(&partial, file)).max().unwrap_or(0)
     }
+}
+
+/// Whether a regular file of the right length stands there, inside the root.
+fn is_whole(path: &Path, file: &RemoteFile, root: Option<&Path>) -> bool {
+    let is_inside = || match (fs::canonicalize(path), root) {
+        (Ok(path), Some(root)) => path.starts_with(root),
+        _ => false,
+    };
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == file.size) && is_inside()
 }
 
 fn list(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<SnapshotFile>) {
