@@ -3,6 +3,8 @@
 //! A file under a final name was verified before it got there, so a look at its length is enough for a
 //! warm start; `verify` hashes. Nothing here writes.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,7 @@ use speech_flow_model_types::plan::{FileState, StoreView};
 use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId};
 
 use crate::cache::Cache;
+use crate::layout::Layout;
 use crate::owner::{Liveness, VolumeClock};
 use crate::staging::{partial_liveness, partials_of, recorded_bytes};
 
@@ -24,8 +27,45 @@ pub struct SnapshotView {
     cache: Cache,
     repo: RepoId,
     commit: CommitHash,
-    /// Where the root really is: found out once, not for each file.
-    real_root: Option<PathBuf>,
+    root: Root,
+}
+
+/// The root, and which folders are inside it: found out once, not for each file.
+#[derive(Debug, Clone)]
+struct Root {
+    path: PathBuf,
+    folders: RefCell<HashMap<PathBuf, bool>>,
+}
+
+impl Root {
+    fn of(layout: &Layout) -> Self {
+        Self { path: layout.root().to_owned(), folders: RefCell::default() }
+    }
+
+    /// Whether the path leads to something inside the root.
+    fn holds(&self, path: &Path) -> bool {
+        match (fs::canonicalize(path), fs::canonicalize(&self.path)) {
+            (Ok(path), Ok(root)) => path.starts_with(root),
+            _ => false,
+        }
+    }
+
+    fn holds_folder(&self, folder: &Path) -> bool {
+        if let Some(known) = self.folders.borrow().get(folder) {
+            return *known;
+        }
+        let is_inside = self.is_plainly_below(folder) || self.holds(folder);
+        self.folders.borrow_mut().insert(folder.to_owned(), is_inside);
+        is_inside
+    }
+
+    /// Whether only real folders stand between the root and this one: then nothing leads outside, and no
+    /// part of the way to the root needs to be resolved.
+    fn is_plainly_below(&self, folder: &Path) -> bool {
+        let way = folder.ancestors().take_while(|ancestor| *ancestor != self.path);
+        folder.starts_with(&self.path)
+            && way.into_iter().all(|ancestor| fs::symlink_metadata(ancestor).is_ok_and(|metadata| metadata.is_dir()))
+    }
 }
 
 /// A file of a snapshot, found by listing folders.
@@ -41,7 +81,7 @@ pub struct SnapshotFile {
 
 impl StoreView for SnapshotView {
     fn state(&self, file: &RemoteFile) -> FileState {
-        let root = self.real_root.as_deref();
+        let root = &self.root;
         if self.cache.is_linked_below(root, &self.repo, &self.commit, file) {
             return FileState::Linked;
         }
@@ -58,7 +98,7 @@ impl StoreView for SnapshotView {
 impl Cache {
     /// The cache as the planner sees it.
     pub fn view(&self, repo: &RepoId, commit: &CommitHash) -> SnapshotView {
-        SnapshotView { cache: self.clone(), repo: repo.clone(), commit: commit.clone(), real_root: self.real_root() }
+        SnapshotView { cache: self.clone(), repo: repo.clone(), commit: commit.clone(), root: Root::of(self.layout()) }
     }
 
     /// The folder of a snapshot, which need not exist.
@@ -76,20 +116,16 @@ impl Cache {
 
     /// Whether the snapshot names the file, by a link to its blob or by a plain file of its length.
     pub fn is_linked(&self, repo: &RepoId, commit: &CommitHash, file: &RemoteFile) -> bool {
-        self.is_linked_below(self.real_root().as_deref(), repo, commit, file)
+        self.is_linked_below(&Root::of(self.layout()), repo, commit, file)
     }
 
     /// Whether the blob is there: a regular file of the right length inside the cache, or a link to one
     /// in the store that repositories share.
     pub fn has_blob(&self, repo: &RepoId, file: &RemoteFile) -> bool {
-        self.has_blob_below(self.real_root().as_deref(), repo, file)
+        self.has_blob_below(&Root::of(self.layout()), repo, file)
     }
 
-    fn real_root(&self) -> Option<PathBuf> {
-        fs::canonicalize(self.layout().root()).ok()
-    }
-
-    fn is_linked_below(&self, root: Option<&Path>, repo: &RepoId, commit: &CommitHash, file: &RemoteFile) -> bool {
+    fn is_linked_below(&self, root: &Root, repo: &RepoId, commit: &CommitHash, file: &RemoteFile) -> bool {
         let entry = self.layout().snapshot_file(repo, commit, &file.path);
         match fs::read_link(&entry) {
             Ok(target) if target == self.layout().link_target(&file.path, &file.digest) => {
@@ -104,7 +140,7 @@ impl Cache {
         }
     }
 
-    fn has_blob_below(&self, root: Option<&Path>, repo: &RepoId, file: &RemoteFile) -> bool {
+    fn has_blob_below(&self, root: &Root, repo: &RepoId, file: &RemoteFile) -> bool {
         is_whole(&self.layout().blob(repo, &file.digest), file, root)
     }
 
@@ -118,12 +154,14 @@ impl Cache {
 }
 
 /// Whether a regular file of the right length stands there, inside the root.
-fn is_whole(path: &Path, file: &RemoteFile, root: Option<&Path>) -> bool {
-    let is_inside = || match (fs::canonicalize(path), root) {
-        (Ok(path), Some(root)) => path.starts_with(root),
-        _ => false,
-    };
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == file.size) && is_inside()
+///
+/// The folder of a path is resolved once and remembered: blobs share one, and a warm start looks at many.
+fn is_whole(path: &Path, file: &RemoteFile, root: &Root) -> bool {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return false };
+    if metadata.is_file() {
+        return metadata.len() == file.size && path.parent().is_some_and(|folder| root.holds_folder(folder));
+    }
+    fs::metadata(path).is_ok_and(|target| target.is_file() && target.len() == file.size) && root.holds(path)
 }
 
 fn list(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<SnapshotFile>) {

@@ -3,7 +3,7 @@
 //! A record is written under another name, synced and renamed, so a reader sees a whole one or none.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, Error as _};
 
 use crate::error::CacheError;
 use crate::layout::Layout;
-use crate::volume::{open_regular, write_atomic};
+use crate::volume::{read_regular, write_atomic};
 
 /// Writes a record in one step, with its folders.
 pub(crate) fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<(), CacheError> {
@@ -27,12 +27,7 @@ const MAX_RECORD_BYTES: u64 = 64 << 20;
 
 /// Reads a record; `None` when there is none.
 pub(crate) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, CacheError> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        open_regular(path)?.take(MAX_RECORD_BYTES).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    let parsed = match read() {
+    let parsed = match read_regular(path, MAX_RECORD_BYTES) {
         // Something else in a record's place protects what the record did.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(serde_json::Error::custom(error)),
         read => match found(read).map_err(|source| CacheError::from_io("read", path, source))? {

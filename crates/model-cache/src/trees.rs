@@ -7,7 +7,7 @@
 //! Source: `huggingface_hub` 2.4, `_tree_cache.py`.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -205,8 +205,7 @@ impl Cache {
 /// Reads a regular file of at most `limit` bytes; anything else, or a failure, counts as absent.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> Option<Vec<u8>> {
     let read = || -> io::Result<Option<Vec<u8>>> {
-        let mut bytes = Vec::new();
-        volume::open_regular(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+        let bytes = volume::read_regular(path, limit + 1)?;
         Ok(Some(bytes).filter(|bytes| bytes.len() as u64 <= limit))
     };
     match read() {

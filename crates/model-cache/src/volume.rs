@@ -4,7 +4,7 @@
 //! that cannot sync a folder. Each difference is met here, once.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -139,6 +139,21 @@ pub(crate) fn create_folders(folder: &Path) -> io::Result<()> {
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     regular(OpenOptions::new().read(true), path, OFlags::NONBLOCK)
 }
+
+/// The content of a regular file, of which no more than `limit` bytes are read.
+pub(crate) fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = open_regular(path)?;
+    // With room for its length, a file is read in one call; without, in many small ones.
+    let length = file.metadata()?.len().min(limit).min(MAX_READ_AHEAD);
+    let mut content = Vec::with_capacity(length as usize + PROBE);
+    file.take(limit).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Most memory that is set aside before a byte is read.
+const MAX_READ_AHEAD: u64 = 1 << 20;
+/// Room in which the end of a file is noticed without growing.
+const PROBE: usize = 64;
 
 /// As [`open_regular`], to read and write; a link in the file's place is not followed.
 pub(crate) fn open_own(path: &Path) -> io::Result<File> {

@@ -49,9 +49,15 @@ impl Digest {
     }
 }
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // A warm start prints a digest for each file and path: one write, not one for each byte.
+        let mut text = [0; 64];
+        let digits = self.bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let length = text.iter_mut().zip(digits).map(|(place, digit)| *place = HEX[usize::from(digit)]).count();
+        f.pad(str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
     }
 }
 

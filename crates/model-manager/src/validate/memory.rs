@@ -101,10 +101,11 @@ pub fn remembered(
     fingerprint: &Fingerprint,
     memory: &Path,
 ) -> Option<Validated> {
-    let mut text = Vec::new();
     let path = path_of(folder, kind, memory);
     // Opening a pipe that another user put there would wait for its other end.
-    path.metadata().ok().filter(fs::Metadata::is_file)?;
+    let length = path.metadata().ok().filter(fs::Metadata::is_file)?.len().min(MAX_MEMORY);
+    // With room for all of it, it is read in one call.
+    let mut text = Vec::with_capacity(length as usize + 64);
     fs::File::open(&path).ok()?.take(MAX_MEMORY).read_to_end(&mut text).ok()?;
     let entry: Memory = serde_json::from_slice(&text).ok()?;
     let same = entry.version == VERSION && entry.folder == folder && entry.asked == kind;

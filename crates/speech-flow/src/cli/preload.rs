@@ -3,7 +3,7 @@
 use clap::Args;
 use speech_flow_model_types::Revision;
 
-/// Which models a command is about.
+// Which models a command is about. No doc comment: it would stand as the help of a deferred command.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ModelChoice {
     /// Models: a Whisper size name, `owner/name[@revision]` or a folder
