@@ -19,6 +19,7 @@
 //!   .locks/models--ORG--NAME/ETAG.lock  `flock`ed while a blob is downloaded, by the Python client too
 //! STATE/                                ours: out of the way of the `hf` command
 //!   leases/  pins/  usage/              who uses what
+//!   prepared/models--…/COMMIT/          what engines made of a model's weights, to load them faster
 //!   reservations/ID.json                space that running downloads will still take
 //!   quarantine/DIGEST-TIME-ID/          `reason.json`, and `data` as long as it is small enough
 //! ```
@@ -280,6 +281,16 @@ impl Layout {
     /// Folder of usage records in the state folder.
     pub fn usage(&self) -> PathBuf {
         self.state.join("usage")
+    }
+
+    /// Folder of what engines made of the weights of a commit. It goes when the snapshot goes.
+    pub fn prepared(&self, repo: &RepoId, commit: &CommitHash) -> PathBuf {
+        self.repo_prepared(repo).join(commit.as_str())
+    }
+
+    /// Folder of what engines made of the weights of a repository.
+    pub fn repo_prepared(&self, repo: &RepoId) -> PathBuf {
+        self.state.join("prepared").join(repo.folder())
     }
 
     /// Folder of space reservations in the state folder.

@@ -43,7 +43,9 @@ pub use locks::probe_locks;
 pub use quarantine::QuarantineReason;
 pub use snapshot::{SnapshotFile, SnapshotView};
 pub use space::{HEADROOM_BYTES, Reservation};
-pub use staging::{Busy, PartialOwner, Stage, StagedBlob, Staging, WriteBudget, partial_liveness, partial_owner};
+pub use staging::{
+    Busy, Growth, PartialOwner, Reach, Stage, StagedBlob, Staging, WriteBudget, partial_liveness, partial_owner,
+};
 pub use trees::{InvalidTree, format_tree, parse_tree};
 pub use verify::{FileVerdict, Mismatch, VerifiedBlob, verify, verify_file};
 pub use volume::{Space, Writability, probe_symlinks, space, writability};

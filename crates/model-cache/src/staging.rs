@@ -12,6 +12,7 @@
 mod budget;
 mod digester;
 mod failure;
+mod growth;
 mod hasher;
 mod partial;
 mod recorder;
@@ -30,6 +31,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use budget::WriteBudget;
 pub(crate) use digester::Digester;
+pub use growth::{Growth, Reach};
 pub(crate) use partial::{Partial, partials_of, recorded_bytes};
 pub use partial::{PartialOwner, partial_liveness, partial_owner};
 pub use stage::{Busy, Stage};
@@ -144,6 +146,15 @@ impl Staging {
     /// Bytes that an earlier download left and that are not fetched again.
     pub fn resumed_bytes(&self) -> u64 {
         self.resumed_bytes
+    }
+
+    /// A view of the bytes that are on disk already, for readers that do not wait for the last one; `None` for
+    /// a file that is kept in memory until it is whole. The bytes are not verified.
+    pub fn growth(&self) -> Option<Growth> {
+        match &self.place {
+            Place::Memory { .. } => None,
+            Place::Disk(disk) => Some(disk.threads.growth()),
+        }
     }
 
     /// Bytes taken in so far, those of an earlier download included.

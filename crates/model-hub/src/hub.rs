@@ -11,7 +11,7 @@ use url::Url;
 use crate::redirects::{self, Follow};
 use crate::retrying::wait_or_give_up;
 use crate::transport::{Deadline, Transport};
-use crate::{ConfigError, FileBody, FileRequest, HubConfig, HubError, RepoInfo, RepoRef, Source};
+use crate::{ConfigError, FileBody, FileRequest, HubConfig, HubError, RepoInfo, RepoRef, Secret, Source};
 
 mod account;
 mod answers;
@@ -19,6 +19,7 @@ mod info;
 mod links;
 pub mod listing;
 mod open;
+pub mod raw;
 mod refs;
 
 use answers::Asked;
@@ -44,6 +45,17 @@ impl Hub {
     /// [`ConfigError`] names the setting that cannot be used.
     pub fn new(config: HubConfig) -> Result<Self, ConfigError> {
         let transport = Transport::new(&config)?;
+        Ok(Self { shared: Arc::new(Shared { config, transport, links: Links::default() }) })
+    }
+
+    /// The same hub for another account, over the same connections. What this one learned of signed addresses
+    /// is not shared: they are for its own account.
+    ///
+    /// # Errors
+    /// [`ConfigError::Header`] for a token that cannot stand in a header.
+    pub fn with_token(&self, token: Option<Secret>) -> Result<Self, ConfigError> {
+        let transport = self.shared.transport.with_token(token.as_ref())?;
+        let config = HubConfig { token, ..self.shared.config.clone() };
         Ok(Self { shared: Arc::new(Shared { config, transport, links: Links::default() }) })
     }
 

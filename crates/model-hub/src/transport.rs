@@ -11,7 +11,7 @@ use reqwest::{Client, NoProxy, Proxy, Response, redirect};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{ConfigError, HubConfig, HubError, ProtocolFault, ProxyConfig, RequestId, SafeUrl, tls};
+use crate::{ConfigError, HubConfig, HubError, ProtocolFault, ProxyConfig, RequestId, SafeUrl, Secret, tls};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Most headers of an answer; their bytes are bounded by hyper's read buffer, about 400 KiB.
@@ -63,37 +63,15 @@ impl Deadline {
 impl Transport {
     pub(crate) fn new(config: &HubConfig) -> Result<Self, ConfigError> {
         let endpoint = checked_endpoint(&config.endpoint)?;
-        let authorization = match &config.token {
-            None => None,
-            Some(token) => {
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
-                    .map_err(|_| ConfigError::Header("token"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-        };
-        let mut headers = HeaderMap::new();
-        let user_agent = HeaderValue::from_str(&config.user_agent).map_err(|_| ConfigError::Header("user agent"))?;
-        headers.insert(USER_AGENT, user_agent);
-        // Lengths and ranges count the bytes of the file itself.
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(config.ca_file.as_deref())?)
-            .http1_only()
-            .http1_max_headers(MAX_HEADERS)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .default_headers(headers)
-            .connect_timeout(config.connect_timeout)
-            .tcp_keepalive(Duration::from_secs(60))
-            // Also turns off reqwest's own look at the environment.
-            .no_proxy();
-        for proxy in proxies(&config.proxies)? {
-            builder = builder.proxy(proxy);
-        }
-        let client = builder.build().map_err(|error| ConfigError::Client(error.into()))?;
+        let authorization = authorization(config.token.as_ref())?;
+        let client = http_client(config)?;
         Ok(Self { client, endpoint, authorization })
+    }
+
+    /// The same connections for another account.
+    pub(crate) fn with_token(&self, token: Option<&Secret>) -> Result<Self, ConfigError> {
+        let authorization = authorization(token)?;
+        Ok(Self { client: self.client.clone(), endpoint: self.endpoint.clone(), authorization })
     }
 
     /// The hub's root, without a slash at its end.
@@ -184,6 +162,43 @@ fn is_untrusted(error: &reqwest::Error) -> bool {
         };
     }
     false
+}
+
+/// Connections with the proxies, certificates and time limits of a configuration, also for a server that is no
+/// hub. They follow no redirect, and no request gets a token.
+///
+/// # Errors
+/// [`ConfigError`] names the setting that cannot be used.
+pub fn http_client(config: &HubConfig) -> Result<Client, ConfigError> {
+    let mut headers = HeaderMap::new();
+    let user_agent = HeaderValue::from_str(&config.user_agent).map_err(|_| ConfigError::Header("user agent"))?;
+    headers.insert(USER_AGENT, user_agent);
+    // Lengths and ranges count the bytes of the file itself.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls::client_config(config.ca_file.as_deref())?)
+        .http1_only()
+        .http1_max_headers(MAX_HEADERS)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .default_headers(headers)
+        .connect_timeout(config.connect_timeout)
+        .tcp_keepalive(Duration::from_secs(60))
+        // Also turns off reqwest's own look at the environment.
+        .no_proxy();
+    for proxy in proxies(&config.proxies)? {
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(|error| ConfigError::Client(error.into()))
+}
+
+fn authorization(token: Option<&Secret>) -> Result<Option<HeaderValue>, ConfigError> {
+    let Some(token) = token else { return Ok(None) };
+    let mut value =
+        HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|_| ConfigError::Header("token"))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 fn checked_endpoint(endpoint: &Url) -> Result<Url, ConfigError> {

@@ -58,7 +58,7 @@ impl ModelManager {
         let remembered = fingerprint
             .as_ref()
             .and_then(|fingerprint| validate::remembered(&local.path(), Some(local.checked_as), fingerprint, &memory));
-        if remembered.is_some() {
+        if remembered.is_some() && !asked.options.recheck {
             return Ok(Ok(()));
         }
         asked.options.events.event(Event::Validating { model: asked.spec.to_string() });

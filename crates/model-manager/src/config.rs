@@ -16,7 +16,10 @@ mod options;
 mod origin;
 mod read;
 mod reference;
+mod server;
+mod store;
 mod values;
+mod worker;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,10 +35,14 @@ pub use options::{DECLARATIONS, Declaration};
 pub use origin::{Origin, Setting};
 pub use read::{machine_facts, read};
 pub use reference::reference_markdown;
+pub use server::ServerSettings;
 pub use speech_flow_model_hub::Secret;
-pub use values::{ComputeType, Device, LogFormat, without_credentials};
+pub use store::StoreSettings;
+pub use values::{ComputeType, Device, LogFormat, VerifyAtStart, without_credentials};
+pub use worker::{EngineSettings, VadSettings, WorkerSettings};
 
 use layers::{Layers, Reach};
+use options::Declared;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -52,6 +59,14 @@ pub struct Config {
     pub whisper: WhisperSettings,
     /// The language identification model.
     pub lid: LidSettings,
+    /// The voice activity detection model.
+    pub vad: VadSettings,
+    /// The inference engine.
+    pub engine: EngineSettings,
+    /// How a worker is reached, and its limits.
+    pub worker: WorkerSettings,
+    /// The cache server.
+    pub server: ServerSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The lockfile.
@@ -159,6 +174,10 @@ pub struct LidSettings {
     pub model: Setting<ModelSpec>,
     /// The revision for a name without one of its own.
     pub revision: Setting<Revision>,
+    /// Where it runs.
+    pub device: Setting<Device>,
+    /// What it computes in.
+    pub compute_type: Setting<ComputeType>,
 }
 
 /// What is logged, and how.
@@ -199,6 +218,10 @@ impl Config {
             network: load_network(&mut layers)?,
             whisper: load_whisper(&mut layers)?,
             lid: load_lid(&mut layers)?,
+            vad: worker::load_vad(&mut layers)?,
+            engine: worker::load_engine(&mut layers)?,
+            worker: worker::load_worker(&mut layers)?,
+            server: server::load_server(&mut layers)?,
             log: load_log(&mut layers)?,
             lockfile: layers.setting(&options::LOCKFILE, || Ok(sources.facts.current_dir.join("speech-flow.lock")))?,
             files: sources.files.iter().map(|(path, _)| path.clone()).collect(),
@@ -321,10 +344,7 @@ fn load_network(layers: &mut Layers<'_>) -> Result<NetworkSettings, ConfigError>
 }
 
 fn load_whisper(layers: &mut Layers<'_>) -> Result<WhisperSettings, ConfigError> {
-    let cuda_usable = layers.sources.facts.cuda_usable;
-    let device =
-        layers.setting(&options::WHISPER_DEVICE, || Ok(if cuda_usable { Device::Cuda } else { Device::Cpu }))?;
-    let on_cuda = *device == Device::Cuda || *device == Device::Auto && cuda_usable;
+    let (device, on_cuda) = load_device(layers, &options::WHISPER_DEVICE)?;
     let compute_type = if on_cuda { ComputeType::Float16 } else { ComputeType::Int8 };
     Ok(WhisperSettings {
         model: layers.setting(&options::WHISPER_MODEL, || Ok(models::default_spec("large-v3")))?,
@@ -335,10 +355,22 @@ fn load_whisper(layers: &mut Layers<'_>) -> Result<WhisperSettings, ConfigError>
 }
 
 fn load_lid(layers: &mut Layers<'_>) -> Result<LidSettings, ConfigError> {
+    let (device, on_cuda) = load_device(layers, &options::LID_DEVICE)?;
+    let compute_type = if on_cuda { ComputeType::Float16 } else { ComputeType::Float32 };
     Ok(LidSettings {
+        device,
+        compute_type: layers.setting(&options::LID_COMPUTE_TYPE, || Ok(compute_type))?,
         model: layers.setting(&options::LID_MODEL, || Ok(models::default_spec("facebook/mms-lid-126")))?,
         revision: layers.setting(&options::LID_REVISION, || Ok(Revision::main()))?,
     })
+}
+
+/// The device that is asked for, and whether it is a GPU as far as one can tell here.
+fn load_device(layers: &mut Layers<'_>, declared: &Declared<Device>) -> Result<(Setting<Device>, bool), ConfigError> {
+    let cuda_usable = layers.sources.facts.cuda_usable;
+    let device = layers.setting(declared, || Ok(if cuda_usable { Device::Cuda } else { Device::Cpu }))?;
+    let on_cuda = *device == Device::Cuda || *device == Device::Auto && cuda_usable;
+    Ok((device, on_cuda))
 }
 
 fn load_log(layers: &mut Layers<'_>) -> Result<LogSettings, ConfigError> {

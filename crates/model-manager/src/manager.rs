@@ -42,6 +42,9 @@ pub(crate) struct Network {
 pub struct EnsureOptions {
     /// Make no request, even where the configuration allows them.
     pub offline: bool,
+    /// Hash every file, also those that passed before and have not changed since; corrupt ones are fetched again.
+    /// Not on a read-only cache, where nothing can be mended: there [`ModelManager::verify`] says what is wrong.
+    pub recheck: bool,
     /// The lockfile whose commits are used.
     pub lock: Option<LockChoice>,
     /// Hears of what happens.
@@ -61,7 +64,7 @@ pub struct LockChoice {
 
 impl Default for EnsureOptions {
     fn default() -> Self {
-        Self { offline: false, lock: None, events: Arc::new(Silent), cancel: CancellationToken::new() }
+        Self { offline: false, recheck: false, lock: None, events: Arc::new(Silent), cancel: CancellationToken::new() }
     }
 }
 
@@ -137,6 +140,16 @@ impl ModelManager {
         caches
     }
 
+    /// The cache of Whisper models.
+    pub fn whisper_cache(&self) -> &Cache {
+        &self.inner.whisper
+    }
+
+    /// The cache of all other models.
+    pub fn hub_cache(&self) -> &Cache {
+        &self.inner.hub_cache
+    }
+
     /// The hub's address without credentials.
     pub(crate) fn source_name(&self) -> String {
         without_credentials(&self.inner.config.hub.endpoint.value)
@@ -159,37 +172,48 @@ impl ModelManager {
 
 impl Network {
     fn new(config: &Config) -> Result<Self, Error> {
-        let retry = RetryPolicy {
-            max_retries: config.download.max_retries.value,
-            base_delay: config.download.retry_delay.value,
-            ..RetryPolicy::default()
-        };
-        let hub = HubConfig {
-            token: config.hub.token.value.clone(),
-            retry,
-            etag_timeout: config.hub.etag_timeout.value,
-            proxies: ProxyConfig {
-                http: config.network.http_proxy.value.clone().map(SafeUrl::from),
-                https: config.network.https_proxy.value.clone().map(SafeUrl::from),
-                all: config.network.all_proxy.value.clone().map(SafeUrl::from),
-                no_proxy: Some(config.network.no_proxy.value.join(",")).filter(|hosts| !hosts.is_empty()),
-            },
-            ca_file: config.network.ca_file.value.clone(),
-            read_timeout: config.download.stall_timeout.value,
-            ..HubConfig::new(config.hub.endpoint.value.clone())
-        };
-        let fetch = FetchConfig {
-            retry,
-            lanes_total: config.download.lanes.value as usize,
-            lanes_per_file: config.download.lanes_per_file.value as usize,
-            segment_bytes: config.download.segment_size.value.0,
-            rate_limit: config.download.rate_limit.value.map(|limit| limit.0),
-            stall_timeout: config.download.stall_timeout.value,
-            ..FetchConfig::default()
-        };
-        let hub = Arc::new(Hub::new(hub)?);
+        let hub = Arc::new(Hub::new(hub_config(config))?);
         let source: Arc<dyn Source> = hub.clone();
-        Ok(Self { hub, fetcher: Fetcher::new(source, fetch) })
+        Ok(Self { hub, fetcher: Fetcher::new(source, fetch_config(config)) })
+    }
+}
+
+fn retry_policy(config: &Config) -> RetryPolicy {
+    RetryPolicy {
+        max_retries: config.download.max_retries.value,
+        base_delay: config.download.retry_delay.value,
+        ..RetryPolicy::default()
+    }
+}
+
+/// How the configuration has the hub be asked.
+pub fn hub_config(config: &Config) -> HubConfig {
+    HubConfig {
+        token: config.hub.token.value.clone(),
+        retry: retry_policy(config),
+        etag_timeout: config.hub.etag_timeout.value,
+        proxies: ProxyConfig {
+            http: config.network.http_proxy.value.clone().map(SafeUrl::from),
+            https: config.network.https_proxy.value.clone().map(SafeUrl::from),
+            all: config.network.all_proxy.value.clone().map(SafeUrl::from),
+            no_proxy: Some(config.network.no_proxy.value.join(",")).filter(|hosts| !hosts.is_empty()),
+        },
+        ca_file: config.network.ca_file.value.clone(),
+        read_timeout: config.download.stall_timeout.value,
+        ..HubConfig::new(config.hub.endpoint.value.clone())
+    }
+}
+
+/// How the configuration has files be fetched.
+pub fn fetch_config(config: &Config) -> FetchConfig {
+    FetchConfig {
+        retry: retry_policy(config),
+        lanes_total: config.download.lanes.value as usize,
+        lanes_per_file: config.download.lanes_per_file.value as usize,
+        segment_bytes: config.download.segment_size.value.0,
+        rate_limit: config.download.rate_limit.value.map(|limit| limit.0),
+        stall_timeout: config.download.stall_timeout.value,
+        ..FetchConfig::default()
     }
 }
 

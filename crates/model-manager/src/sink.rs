@@ -10,17 +10,19 @@ use speech_flow_model_hub::{BlobSink, SinkError};
 use tokio::runtime::Handle;
 
 /// A staged blob as the place where fetched bytes go.
-pub(crate) struct StagingSink {
+pub struct StagingSink {
     /// Taken out once, by [`StagingSink::into_staging`] or by `Drop`.
     staging: Option<Staging>,
 }
 
 impl StagingSink {
-    pub(crate) fn new(staging: Staging) -> Self {
+    /// A sink for this blob.
+    pub fn new(staging: Staging) -> Self {
         Self { staging: Some(staging) }
     }
 
-    pub(crate) fn into_staging(mut self) -> Option<Staging> {
+    /// The blob, to finish it.
+    pub fn into_staging(mut self) -> Option<Staging> {
         self.staging.take()
     }
 

@@ -5,7 +5,27 @@ use crate::workspace::Workspace;
 
 /// Each crate and the crates of this workspace that it may depend on. Nothing else is an allowed arrow.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("speech-flow", &["speech-flow-model-manager", "speech-flow-model-types", "speech-flow-demo-hub"]),
+    (
+        "speech-flow",
+        &[
+            "speech-flow-cache-server",
+            "speech-flow-speech-worker",
+            "speech-flow-speech-engine",
+            "speech-flow-model-manager",
+            "speech-flow-model-types",
+            "speech-flow-demo-hub",
+        ],
+    ),
+    (
+        "speech-flow-cache-server",
+        &["speech-flow-model-manager", "speech-flow-model-hub", "speech-flow-model-cache", "speech-flow-model-types"],
+    ),
+    (
+        "speech-flow-speech-worker",
+        &["speech-flow-model-manager", "speech-flow-speech-engine", "speech-flow-model-types"],
+    ),
+    ("speech-flow-speech-engine", &["speech-flow-ctranslate2"]),
+    ("speech-flow-ctranslate2", &[]),
     ("speech-flow-model-manager", &["speech-flow-model-hub", "speech-flow-model-cache", "speech-flow-model-types"]),
     ("speech-flow-model-hub", &["speech-flow-model-types"]),
     ("speech-flow-model-cache", &["speech-flow-model-types"]),

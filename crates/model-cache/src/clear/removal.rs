@@ -115,6 +115,10 @@ impl<'a> Removal<'a> {
             delete_tree(&layout.no_exists(self.repo).join(commit.as_str()), Metadata::len)?;
             remove_file(&layout.usage_mark(self.repo, commit))?;
             remove_file(&layout.usage_record(self.repo, commit))?;
+            // A link in the folder's place, by whomever, leads to what is not ours.
+            if !is_link(&layout.repo_prepared(self.repo)) {
+                freed += delete_tree(&layout.prepared(self.repo, commit), Metadata::len)?;
+            }
         }
         Ok(freed)
     }

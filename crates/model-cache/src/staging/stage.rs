@@ -8,11 +8,16 @@ use std::time::{Duration, Instant};
 use speech_flow_model_types::{RemoteFile, RepoId};
 
 use super::Staging;
-use super::partial::partials_of;
+use super::growth::Growth;
+use super::partial::{partial_liveness, partials_of};
 use crate::cache::Cache;
 use crate::error::CacheError;
+use crate::journal::{JournalHeader, MAX_JOURNAL_LEN, parse_journal};
 use crate::layout::Layout;
 use crate::locks::{LockAttempt, try_lock};
+use crate::owner::{Liveness, VolumeClock};
+use crate::trees::read_bounded;
+use crate::volume;
 
 /// Where a blob stands.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub struct Busy {
     file: RemoteFile,
     seen: Vec<(PathBuf, u64, i64, i64)>,
     moved: Instant,
+    /// The other's partial, and what can be read of it.
+    followed: Option<Box<(PathBuf, Growth)>>,
 }
 
 impl Cache {
@@ -51,6 +58,7 @@ impl Cache {
             file: file.clone(),
             seen: Vec::new(),
             moved: Instant::now(),
+            followed: None,
         };
         busy.try_again()
     }
@@ -90,6 +98,37 @@ impl Busy {
     /// How long nothing of the other download has moved, as far as this one has watched.
     pub fn still_for(&self) -> Duration {
         self.moved.elapsed()
+    }
+
+    /// What another process of this program has recorded of the blob by now, for readers that follow it; `None`
+    /// while it has recorded nothing, and of the Python client. Called again, the same view grows. Blocks.
+    pub fn follow(&mut self) -> Option<Growth> {
+        let clock = VolumeClock::of_this_machine();
+        let header = JournalHeader { digest: self.file.digest, size: self.file.size };
+        let recorded = |partial: &PathBuf| {
+            let journal = read_bounded(&Layout::partial_journal(partial), MAX_JOURNAL_LEN)?;
+            parse_journal(&journal).ok().filter(|journal| journal.header == header).map(|journal| journal.recorded)
+        };
+        if let Some((partial, growth)) = self.followed.as_deref() {
+            if let Some(recorded) = recorded(partial) {
+                growth.recorded(&recorded);
+            }
+            return Some(growth.clone());
+        }
+        let partials = partials_of(self.cache.layout(), &self.repo, &self.file.digest).into_iter();
+        let alive = partials.filter(|partial| partial_liveness(partial, &clock) != Liveness::Dead);
+        let (partial, recorded) = alive
+            .filter_map(|partial| Some((partial.clone(), recorded(&partial)?)))
+            .filter(|(_, recorded)| !recorded.is_empty())
+            .max_by_key(|(_, recorded)| recorded.len())?;
+        let data = volume::open_regular(&Layout::partial_data(&partial)).ok()?;
+        if data.metadata().ok()?.len() != self.file.size {
+            return None;
+        }
+        let growth = Growth::foreign(data, self.file.size);
+        growth.recorded(&recorded);
+        self.followed = Some(Box::new((partial, growth.clone())));
+        Some(growth)
     }
 
     fn look_for_progress(&mut self) {

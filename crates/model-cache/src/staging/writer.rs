@@ -19,6 +19,7 @@ use speech_flow_model_types::{Digest, RangeSet};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::failure::Failure;
+use super::growth::Growth;
 use super::hasher::{HashCommand, Hasher};
 use super::partial::{Claim, OpenPartial};
 use super::recorder::{RecordCommand, Recorder};
@@ -34,6 +35,7 @@ pub(super) enum WriteCommand {
 pub(super) struct Threads {
     commands: Option<Sender<WriteCommand>>,
     stop_hashing: Arc<AtomicBool>,
+    growth: Growth,
     running: Vec<JoinHandle<()>>,
 }
 
@@ -48,6 +50,7 @@ impl Threads {
         let data = Arc::new(partial.data);
         let data_path = partial.journal.data_path.clone();
         let claim = partial.journal.claim();
+        let growth = Growth::new(Arc::clone(&data), partial.recorded.clone(), size);
         let stop_hashing = Arc::new(AtomicBool::new(false));
         let (commands, received) = mpsc::channel();
         let (to_hasher, hash_commands) = mpsc::channel();
@@ -63,6 +66,7 @@ impl Threads {
         let writer = Writer {
             data,
             data_path,
+            growth: growth.clone(),
             claim,
             segment_bytes,
             failure,
@@ -72,7 +76,7 @@ impl Threads {
             unrecorded_permit: None,
         };
         // Made step by step: when one cannot start, dropping this ends those that did.
-        let mut threads = Self { commands: Some(commands), stop_hashing, running: Vec::new() };
+        let mut threads = Self { commands: Some(commands), stop_hashing, growth, running: Vec::new() };
         threads.spawn("cache-hash", move || hasher.run(&hash_commands))?;
         threads.spawn("cache-record", move || recorder.run(&record_commands))?;
         threads.spawn("cache-write", move || writer.run(&received))?;
@@ -83,6 +87,10 @@ impl Threads {
         let handle = std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
         self.running.push(handle);
         Ok(())
+    }
+
+    pub(super) fn growth(&self) -> Growth {
+        self.growth.clone()
     }
 
     /// Hands over a command; `false` when the writer is gone.
@@ -107,6 +115,7 @@ impl Drop for Threads {
 struct Writer {
     data: Arc<File>,
     data_path: PathBuf,
+    growth: Growth,
     claim: Claim,
     segment_bytes: u64,
     failure: Arc<Failure>,
@@ -149,7 +158,9 @@ impl Writer {
             self.failure.set("write", &self.data_path, &error);
             return;
         }
-        self.unrecorded.insert(offset..offset + bytes.len() as u64);
+        let range = offset..offset + bytes.len() as u64;
+        self.growth.written(range.clone());
+        self.unrecorded.insert(range);
         match &mut self.unrecorded_permit {
             Some(permit) => permit.merge(unrecorded),
             None => self.unrecorded_permit = Some(unrecorded),
@@ -170,6 +181,7 @@ impl Writer {
 
     /// The journal forgets first: after a crash in between, nothing is taken for recorded that is not.
     fn restart(&mut self) {
+        self.growth.restarted();
         (self.unrecorded, self.unrecorded_permit) = (RangeSet::new(), None);
         for forget in [
             |writer: &Self, reply| writer.to_recorder.send(RecordCommand::Restart(reply)).is_ok(),

@@ -203,3 +203,24 @@ fn a_blob_put_aside_that_a_snapshot_names_comes_back() {
     assert_eq!(fs::read(fixture.snapshot("o/a", '1').join("model.bin")).unwrap(), b"weights");
     assert!(!fixture.repo("o/a").join(".going").exists());
 }
+
+#[test]
+fn what_engines_made_of_a_revision_goes_with_it_and_no_link_is_followed() {
+    let fixture = Fixture::new();
+    fixture.revision("o/a", '1', &[("model.bin", b"weights")], &[]);
+    fixture.revision("o/a", '2', &[("model.bin", b"others")], &["main"]);
+    fixture.revision("o/b", '1', &[("model.bin", b"more")], &[]);
+    let cache = fixture.cache();
+    let kept = cache.layout().prepared(&repo("o/a"), &commit('2')).join("int8/model.bin");
+    let made = cache.layout().prepared(&repo("o/a"), &commit('1')).join("int8/model.bin");
+    write(&kept, b"kept");
+    write(&made, b"quantized");
+    let outside = fixture.root().with_file_name("outside");
+    write(&outside.join(commit('1').as_str()).join("mine"), b"mine");
+    symlink(&outside, cache.layout().repo_prepared(&repo("o/b"))).unwrap();
+    let report = cache.clear(&[revision("o/a", '1'), revision("o/b", '1')]).unwrap();
+    assert_eq!(report.removed.len(), 2);
+    assert_eq!(report.freed_bytes, 7 + 9 + 4);
+    assert!(!made.exists() && kept.exists());
+    assert!(outside.join(commit('1').as_str()).join("mine").exists(), "a link was followed");
+}

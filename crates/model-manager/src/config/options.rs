@@ -2,13 +2,14 @@
 //!
 //! Reading, `speech-flow config` and the reference page all come from this table.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use speech_flow_model_types::{ByteSize, ModelSpec, Revision};
 use url::Url;
 
-use super::values::{self, ComputeType, Device, LogFormat, Parsed, Surroundings};
+use super::values::{self, ComputeType, Device, LogFormat, Parsed, Surroundings, VerifyAtStart};
 use speech_flow_model_hub::Secret;
 
 /// One setting, as people see it.
@@ -58,6 +59,8 @@ const SWITCH: &str = "`1`, `on`, `yes`, `true` or `0`, `off`, `no`, `false`";
 const TIME: &str = "seconds, or a number with `ms`, `s`, `m`, `h`, `d` or `w`";
 const MODEL: &str = "a Whisper size name, `owner/name` or a folder";
 const REVISION: &str = "a branch, a tag or a commit";
+const COMPUTE_TYPES: &str = "one of `default`, `auto`, `int8`, `int8_float32`, `int8_float16`, `int8_bfloat16`, `int16`, \
+                             `float16`, `bfloat16`, `float32`";
 const PROXY_ADDRESS: &str = "an address such as `http://proxy.example:3128` (`http`, `https`, `socks5`, `socks5h`)";
 
 macro_rules! options {
@@ -127,8 +130,7 @@ options! {
     }
     WHISPER_COMPUTE_TYPE: ComputeType = values::compute_type, IN_FILE {
         "whisper.compute-type", ["WHISPER_COMPUTE_TYPE"], default: "`float16` on cuda, `int8` on cpu",
-        takes: "one of `default`, `auto`, `int8`, `int8_float32`, `int8_float16`, `int8_bfloat16`, `int16`, \
-                `float16`, `bfloat16`, `float32`",
+        takes: COMPUTE_TYPES,
         "CTranslate2's compute type."
     }
     LID_MODEL: ModelSpec = values::model, IN_FILE {
@@ -138,6 +140,75 @@ options! {
     LID_REVISION: Revision = values::revision, IN_FILE {
         "lid.revision", ["LID_MODEL_REVISION"], default: "`main`", takes: REVISION,
         "Its revision."
+    }
+    LID_DEVICE: Device = values::device, IN_FILE {
+        "lid.device", ["LID_DEVICE"], default: "`cuda` where usable, else `cpu`", takes: "`cuda`, `cpu` or `auto`",
+        "Where language identification runs."
+    }
+    LID_COMPUTE_TYPE: ComputeType = values::compute_type, IN_FILE {
+        "lid.compute-type", ["LID_COMPUTE_TYPE"], default: "`float16` on cuda, `float32` on cpu", takes: COMPUTE_TYPES,
+        "CTranslate2's compute type for language identification."
+    }
+    VAD_MODEL: ModelSpec = values::model, IN_FILE {
+        "vad.model", ["VAD_MODEL_ID"], default: "the weights that come with the program", takes: "`owner/name` or a folder",
+        "The voice activity detection model: a folder that holds `silero_vad_v6.onnx`."
+    }
+    ENGINE_ROOT: PathBuf = values::path, IN_FILE {
+        "engine.root", ["CTRANSLATE2_ROOT"], default: "beside the program", takes: PATH,
+        "Folder of the inference engine's libraries."
+    }
+    WORKER_LISTEN: SocketAddr = values::socket_address, IN_FILE {
+        "worker.listen", ["WORKER_LISTEN"], default: "`127.0.0.1:8000`", takes: "an address and a port, such as `0.0.0.0:8000`",
+        "Where a worker listens; the same as `--listen`."
+    }
+    WORKER_API_KEY: Option<Secret> = values::secret, SECRET {
+        "worker.api-key", ["WORKER_API_KEY"], default: "none", takes: "a key without spaces",
+        "Key that callers must send as `Authorization: Bearer …`. Never in `speech-flow.toml`, never printed."
+    }
+    WORKER_MAX_UPLOAD: ByteSize = values::size, IN_FILE {
+        "worker.max-upload", ["WORKER_MAX_UPLOAD"], default: "`2GiB`", takes: "a size such as `25MB`",
+        "Largest request; a larger one is answered with 413."
+    }
+    WORKER_MAX_DURATION: Duration = values::period, IN_FILE {
+        "worker.max-duration", ["WORKER_MAX_DURATION"], default: "`4h`", takes: TIME,
+        "Longest audio of one request, decoded; a minute of it takes 1.9 MB of memory."
+    }
+    WORKER_QUEUE: Duration = values::period, IN_FILE {
+        "worker.queue", ["WORKER_QUEUE"], default: "`2h`", takes: TIME,
+        "Audio that may wait and be worked on at once; what is over it is answered with 503 and `Retry-After`."
+    }
+    WORKER_MAX_REQUESTS: u32 = values::requests, IN_FILE {
+        "worker.max-requests", ["WORKER_MAX_REQUESTS"], default: "`64`", takes: "a number from 1 to 1024",
+        "Requests that may wait and be worked on at once."
+    }
+    WORKER_DEADLINE: Duration = values::period, IN_FILE {
+        "worker.deadline", ["WORKER_DEADLINE"], default: "`1h`", takes: TIME,
+        "How long a request may take; then its work stops."
+    }
+    WORKER_MAX_BATCH: u32 = values::batch, IN_FILE {
+        "worker.max-batch", ["WORKER_MAX_BATCH"], default: "`8`", takes: "a number from 1 to 128",
+        "Windows of 30 s, of all requests, that are computed together."
+    }
+    WORKER_THREADS: u32 = values::threads, IN_FILE {
+        "worker.threads", ["WORKER_THREADS"], default: "the processor limit, shared by the replicas",
+        takes: "a number from 1 to 1024",
+        "Threads of each replica."
+    }
+    WORKER_REPLICAS: u32 = values::lanes, IN_FILE {
+        "worker.replicas", ["WORKER_REPLICAS"], default: "`1`", takes: "a number from 1 to 64",
+        "Batches that are computed at the same time; on a processor they share its cores."
+    }
+    WORKER_STUCK_AFTER: Duration = values::period, IN_FILE {
+        "worker.stuck-after", ["WORKER_STUCK_AFTER"], default: "`10m`", takes: TIME,
+        "How long the engine may take for one batch before `/livez` says that it is stuck."
+    }
+    WORKER_VERIFY: VerifyAtStart = values::verify_at_start, IN_FILE {
+        "worker.verify", ["WORKER_VERIFY"], default: "`quick`", takes: "`quick` or `full`",
+        "`full` hashes every file of the model at each start; `quick` only files that changed since they were hashed."
+    }
+    WORKER_TEMP_DIR: PathBuf = values::path, IN_FILE {
+        "worker.temp-dir", ["WORKER_TEMP_DIR", "TMPDIR"], default: "`/tmp`", takes: PATH,
+        "Where uploads are kept while they are worked on."
     }
     ENDPOINT: Url = values::endpoint, IN_FILE {
         "hub.endpoint", ["HF_ENDPOINT"], default: "`https://huggingface.co`",
@@ -234,6 +305,67 @@ options! {
                   then `/etc/speech-flow/speech-flow.toml`",
         takes: PATH,
         "The configuration file, the same as `--config`; then no other is read."
+    }
+    SERVER_LISTEN: SocketAddr = values::socket_address, IN_FILE {
+        "server.listen", ["SPEECH_FLOW_SERVER_LISTEN"], default: "`127.0.0.1:8090`",
+        takes: "an address and a port, such as `0.0.0.0:8090`",
+        "Where the cache server listens; the same as `--listen`."
+    }
+    SERVER_TOKEN: Option<Secret> = values::secret, SECRET {
+        "server.token", ["SPEECH_FLOW_SERVER_TOKEN"], default: "none", takes: "a token without spaces",
+        "The cache server's own access token, without which its models cannot be changed. Never in `speech-flow.toml`, never printed."
+    }
+    SERVER_PROTECT_READS: bool = values::switch, IN_FILE {
+        "server.protect-reads", ["SPEECH_FLOW_SERVER_PROTECT_READS"], default: "no", takes: SWITCH,
+        "Ask for the access token before a model is served, too."
+    }
+    SERVER_SHARED: Vec<String> = values::hosts, IN_FILE {
+        "server.shared-repos", ["SPEECH_FLOW_SERVER_SHARED_REPOS"], default: "none",
+        takes: "repositories such as `owner/name` or `owner/*`, with commas between them",
+        "Private or gated repositories that the server fetches with its own `HF_TOKEN` and serves to every caller."
+    }
+    SERVER_METADATA_TTL: Duration = values::duration, IN_FILE {
+        "server.metadata-ttl", ["SPEECH_FLOW_SERVER_METADATA_TTL"], default: "`60s`", takes: TIME,
+        "How long what a branch or tag stands for is served before the hub is asked again."
+    }
+    SERVER_ACCESS_TTL: Duration = values::duration, IN_FILE {
+        "server.access-ttl", ["SPEECH_FLOW_SERVER_ACCESS_TTL"], default: "`60s`", takes: TIME,
+        "How long the hub's word that a caller's token may read a repository counts."
+    }
+    SERVER_CONNECTIONS: u32 = values::connections, IN_FILE {
+        "server.max-connections", ["SPEECH_FLOW_SERVER_MAX_CONNECTIONS"], default: "`1024`",
+        takes: "a number from 1 to 65536",
+        "Connections of clients at once; more wait to be accepted."
+    }
+    SERVER_PER_CLIENT: u32 = values::connections, IN_FILE {
+        "server.max-per-client", ["SPEECH_FLOW_SERVER_MAX_PER_CLIENT"], default: "`256`",
+        takes: "a number from 1 to 65536",
+        "Requests of one address at once; more are answered with 429."
+    }
+    SERVER_FETCHES: u32 = values::requests, IN_FILE {
+        "server.fetches", ["SPEECH_FLOW_SERVER_FETCHES"], default: "`16`", takes: "a number from 1 to 1024",
+        "Files fetched from the hub at once; a quarter is kept for files below 256 MiB."
+    }
+    SERVER_MAX_SIZE: ByteSize = values::size, IN_FILE {
+        "server.max-size", ["SPEECH_FLOW_SERVER_MAX_SIZE"], default: "nine tenths of the volume", takes: "a size such as `500GB`",
+        "Bytes that each cache may take; above it, the least recently used models go until a tenth of it is free."
+    }
+    STORE: Url = values::store, IN_FILE {
+        "server.store", ["SPEECH_FLOW_SERVER_STORE"], default: "none",
+        takes: "an address such as `s3://bucket/prefix`, `az://container/prefix`, `gs://bucket/prefix` or `file:///folder`",
+        "Object store that the cache server reads before it asks the hub, and fills. Credentials come from the provider's own variables (`AWS_…`, `AZURE_…`, `GOOGLE_…`)."
+    }
+    STORE_PATIENCE: Duration = values::period, IN_FILE {
+        "server.store-patience", ["SPEECH_FLOW_SERVER_STORE_PATIENCE"], default: "`2s`", takes: TIME,
+        "How long the object store may bring no byte of a file before the hub is asked."
+    }
+    STORE_UPLOADS: bool = values::switch, IN_FILE {
+        "server.store-uploads", ["SPEECH_FLOW_SERVER_STORE_UPLOADS"], default: "yes", takes: SWITCH,
+        "Put files that were fetched from the hub into the object store."
+    }
+    STORE_PRIVATE: bool = values::switch, IN_FILE {
+        "server.store-private", ["SPEECH_FLOW_SERVER_STORE_PRIVATE"], default: "no", takes: SWITCH,
+        "Put files of private and gated repositories into it, too: whoever may read the store can read them."
     }
 }
 

@@ -3,6 +3,7 @@
 //! A parser answers what is wrong only with a hint: what a setting takes stands in its declaration.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,6 +80,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// How closely a worker looks at its model when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VerifyAtStart {
+    /// Files that changed since they were hashed.
+    Quick,
+    /// Every byte.
+    Full,
+}
+
 /// A closed set of words.
 trait Words: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
@@ -109,6 +119,10 @@ impl Words for ComputeType {
 
 impl Words for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Words for VerifyAtStart {
+    const WORDS: &'static [(&'static str, Self)] = &[("quick", Self::Quick), ("full", Self::Full)];
 }
 
 impl Device {
@@ -146,6 +160,10 @@ pub(crate) fn log_format(text: &str, _: &Surroundings<'_>) -> Parsed<LogFormat> 
     word(text)
 }
 
+pub(crate) fn verify_at_start(text: &str, _: &Surroundings<'_>) -> Parsed<VerifyAtStart> {
+    word(text)
+}
+
 pub(crate) fn text(text: &str, _: &Surroundings<'_>) -> Parsed<String> {
     Ok(text.to_owned())
 }
@@ -176,6 +194,22 @@ pub(crate) fn retries(text: &str, _: &Surroundings<'_>) -> Parsed<u32> {
 
 pub(crate) fn lanes(text: &str, _: &Surroundings<'_>) -> Parsed<u32> {
     bounded(text, 1..=64)
+}
+
+pub(crate) fn requests(text: &str, _: &Surroundings<'_>) -> Parsed<u32> {
+    bounded(text, 1..=1024)
+}
+
+pub(crate) fn threads(text: &str, _: &Surroundings<'_>) -> Parsed<u32> {
+    bounded(text, 1..=1024)
+}
+
+pub(crate) fn connections(text: &str, _: &Surroundings<'_>) -> Parsed<u32> {
+    bounded(text, 1..=65536)
+}
+
+pub(crate) fn batch(text: &str, _: &Surroundings<'_>) -> Parsed<u32> {
+    bounded(text, 1..=128)
 }
 
 fn bounded(text: &str, range: std::ops::RangeInclusive<u32>) -> Parsed<u32> {
@@ -210,6 +244,12 @@ pub(crate) fn duration(text: &str, _: &Surroundings<'_>) -> Parsed<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|_| Refused::default())
 }
 
+/// A time that is more than nothing.
+pub(crate) fn period(text: &str, around: &Surroundings<'_>) -> Parsed<Duration> {
+    let period = duration(text, around)?;
+    if period.is_zero() { Err(Refused::default()) } else { Ok(period) }
+}
+
 /// Ten years; whoever writes more means something else.
 const MAX_SECONDS: f64 = 10.0 * 366.0 * 86_400.0;
 
@@ -220,6 +260,19 @@ pub(crate) fn segment(text: &str, _: &Surroundings<'_>) -> Parsed<ByteSize> {
 
 const SEGMENT_MIN: u64 = 64 << 10;
 const SEGMENT_MAX: u64 = 1 << 30;
+
+/// A size of at least a byte.
+pub(crate) fn size(text: &str, _: &Surroundings<'_>) -> Parsed<ByteSize> {
+    let size: ByteSize = text.trim().parse().map_err(|_| Refused::default())?;
+    if size.0 > 0 { Ok(size) } else { Err(Refused::default()) }
+}
+
+pub(crate) fn socket_address(text: &str, _: &Surroundings<'_>) -> Parsed<SocketAddr> {
+    text.trim().parse().map_err(|_| {
+        let hint = text.trim().parse::<u16>().ok().map(|port| format!("write `127.0.0.1:{port}`"));
+        Refused { hint }
+    })
+}
 
 /// Bytes a second; `0` is no limit.
 pub(crate) fn rate(text: &str, _: &Surroundings<'_>) -> Parsed<Option<ByteSize>> {
@@ -241,6 +294,22 @@ fn missing_scheme(text: &str) -> Refused {
     let fit = text.chars().all(|c| !c.is_control() && !"@?".contains(c)) && !text.contains("://");
     let hint = fit.then(|| format!("write `https://{text}`"));
     Refused { hint }
+}
+
+/// The address of an object store: a bucket or container and a prefix in it, or a folder.
+pub(crate) fn store(text: &str, _: &Surroundings<'_>) -> Parsed<Url> {
+    let url = Url::parse(text.trim().trim_end_matches('/')).map_err(|_| Refused::default())?;
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.port().is_none();
+    let is_known = match url.scheme() {
+        "s3" | "az" | "gs" => url.has_host() && url.host_str().is_some_and(|bucket| !bucket.is_empty()),
+        "file" => url.to_file_path().is_ok(),
+        _ => false,
+    };
+    if is_known && is_plain && url.query().is_none() && url.fragment().is_none() {
+        return Ok(url);
+    }
+    let hint = "credentials and other settings stand in the provider's own variables, not in the address";
+    Err(Refused { hint: (!is_plain || url.query().is_some()).then(|| hint.to_owned()) })
 }
 
 /// The address of a proxy; without a scheme it is an HTTP proxy.
@@ -309,6 +378,8 @@ shown! {
     Vec<String> => |list| if list.is_empty() { "none".to_owned() } else { list.join(",") };
     ModelSpec => |spec| spec.name.clone();
     Revision => |revision| revision.to_string();
+    SocketAddr => |address| address.to_string();
+    VerifyAtStart => |verify| verify.word().to_owned();
     Secret => |secret| secret.to_string();
     Device => |device| device.as_str().to_owned();
     ComputeType => |compute_type| compute_type.as_str().to_owned();

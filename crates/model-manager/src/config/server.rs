@@ -1,0 +1,58 @@
+//! What the cache server takes from the configuration.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use speech_flow_model_hub::Secret;
+use speech_flow_model_types::ByteSize;
+
+use super::layers::Layers;
+use super::origin::Setting;
+use super::store::{StoreSettings, load_store};
+use super::{ConfigError, options};
+
+/// How the cache server is reached, whom it serves, and its limits.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Where it listens.
+    pub listen: Setting<SocketAddr>,
+    /// Its own access token, when one is set.
+    pub token: Setting<Option<Secret>>,
+    /// Whether reading needs the access token as well.
+    pub protect_reads: Setting<bool>,
+    /// Repositories that are fetched with the server's own token and served to every caller.
+    pub shared_repos: Setting<Vec<String>>,
+    /// How long metadata is served before the hub is asked again.
+    pub metadata_ttl: Setting<Duration>,
+    /// How long the hub's decision about a caller counts.
+    pub access_ttl: Setting<Duration>,
+    /// Connections at once.
+    pub max_connections: Setting<u32>,
+    /// Requests of one address at once.
+    pub max_per_client: Setting<u32>,
+    /// Files fetched from the hub at once.
+    pub fetches: Setting<u32>,
+    /// Bytes that each cache may take; a share of the volume when `None`.
+    pub max_size: Setting<Option<ByteSize>>,
+    /// The object store behind it.
+    pub store: StoreSettings,
+}
+
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
+const DEFAULT_TTL: Duration = Duration::from_secs(60);
+
+pub(super) fn load_server(layers: &mut Layers<'_>) -> Result<ServerSettings, ConfigError> {
+    Ok(ServerSettings {
+        listen: layers.setting(&options::SERVER_LISTEN, || Ok(DEFAULT_LISTEN))?,
+        token: layers.setting(&options::SERVER_TOKEN, || Ok(None))?,
+        protect_reads: layers.setting(&options::SERVER_PROTECT_READS, || Ok(false))?,
+        shared_repos: layers.setting(&options::SERVER_SHARED, || Ok(Vec::new()))?,
+        metadata_ttl: layers.setting(&options::SERVER_METADATA_TTL, || Ok(DEFAULT_TTL))?,
+        access_ttl: layers.setting(&options::SERVER_ACCESS_TTL, || Ok(DEFAULT_TTL))?,
+        max_connections: layers.setting(&options::SERVER_CONNECTIONS, || Ok(1024))?,
+        max_per_client: layers.setting(&options::SERVER_PER_CLIENT, || Ok(256))?,
+        fetches: layers.setting(&options::SERVER_FETCHES, || Ok(16))?,
+        max_size: layers.optional(&options::SERVER_MAX_SIZE)?,
+        store: load_store(layers)?,
+    })
+}
