@@ -17,31 +17,40 @@ MINUTES ?= 10
 # Arguments for `make bench`, such as ARGS="download --size 64M".
 ARGS ?= all
 
-.PHONY: help demo build test lint bench soak parity fuzz clean-venv
+.PHONY: help engine engine-source demo build test lint bench soak parity fuzz clean-venv
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Preload, verify, kill and resume, from an embedded hub (a few minutes the first time)
+engine: ## Set up the speech engine (CTranslate2 from its wheel, and our shim) in target/engine
+	@scripts/setup.sh build venv
+	@scripts/engine.sh
+
+engine-source: ## Build the engine from source instead, for the CPU only (some ten CPU minutes)
+	@scripts/setup.sh build
+	@scripts/engine.sh source
+
+demo: engine ## Preload, verify, kill and resume, from an embedded hub (a few minutes the first time)
 	@scripts/setup.sh build venv
 	@scripts/venv.sh
 	cargo build --release --locked --package speech-flow
 	@SPEECH_FLOW_PYTHON=$(CURDIR)/.venv/bin/python $(BINARY) demo
 
-build: ## Build target/release/speech-flow
+build: engine ## Build target/release/speech-flow
 	@scripts/setup.sh build
 	cargo build --release --locked --package speech-flow
 
-test: ## Run all tests, with the real Python clients
-	@scripts/setup.sh test
+test: engine ## Run all tests, with the real Python clients
+	@scripts/setup.sh test objectstore
 	@scripts/venv.sh
+	@scripts/objectstore.sh
 	@scripts/test.sh
 
 lint: ## Check format, clippy, docs, house rules, licenses
 	@scripts/setup.sh build
 	@scripts/lint.sh
 
-bench: ## Run the benchmarks and write docs/benchmarks.md (ARGS="download --size 64M" for one)
+bench: engine ## Run the benchmarks and write docs/benchmarks.md (ARGS="download --size 64M" for one)
 	@scripts/setup.sh bench
 	@scripts/venv.sh
 	cargo build --release --locked --package speech-flow
@@ -52,7 +61,7 @@ soak: ## Kill the real process at random points, RUNS times (default 200)
 	@scripts/venv.sh
 	SPEECH_FLOW_SOAK_RUNS=$(RUNS) scripts/test.sh --soak
 
-parity: ## Load the transformers model itself from our cache (installs torch, several GB, in .venv-parity)
+parity: engine ## Load the transformers model itself from our cache (installs torch, several GB, in .venv-parity)
 	@scripts/setup.sh build venv
 	@scripts/venv.sh .venv-parity tests/clients/requirements-parity.txt
 	cargo build --release --locked --package speech-flow

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that one purpose needs, and only those that are missing.
 #
-#   scripts/setup.sh build|test|bench|venv...
+#   scripts/setup.sh build|test|bench|venv|objectstore...
 #
 # Looks for each tool first. Where all are there, nothing runs and nothing is printed.
 # Missing ones come from apt-get (with sudo when the caller is not root).
@@ -23,12 +23,23 @@ has_certificates() { test -s "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.cr
 need_build() {
   want build-essential has cc
   want build-essential has make
+  want build-essential has c++
+  # For libopus, which the decoder of Opus builds.
+  want cmake has cmake
   want git has git
   want ca-certificates has_certificates
 }
 
 need_venv() {
   want python3-venv "$(dirname "$0")/find-python.sh"
+  want ca-certificates has_certificates
+}
+
+# The object stores of the tests: Node.js runs one of them, scripts/objectstore.sh gets both.
+need_objectstore() {
+  need_build
+  want nodejs has node
+  want npm has npm
   want ca-certificates has_certificates
 }
 
@@ -55,10 +66,10 @@ need_bench() {
   want aria2 has aria2c
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv|objectstore..." >&2; exit 2; }
 for purpose in "$@"; do
   case $purpose in
-    build | test | bench | venv) "need_$purpose" ;;
+    build | test | bench | venv | objectstore) "need_$purpose" ;;
     *) echo "setup: unknown purpose \`$purpose\`" >&2; exit 2 ;;
   esac
 done
