@@ -225,6 +225,42 @@ def names() -> None:
         put("names", f"{index:02}", text)
 
 
+def audio() -> None:
+    for clip in sorted((HERE.parent / "crates/speech-engine/tests/data/formats").iterdir()):
+        if clip.stat().st_size <= 16384:
+            put("audio", clip.name, clip.read_bytes())
+    put("audio", "de02.webm", (FIXTURES / "audio/de02.webm").read_bytes())
+    for clip in ["en07.ogg", "en12.flac"]:
+        put("audio", clip, (FIXTURES / "audio" / clip).read_bytes()[:16000])
+    for kind, bits in [(1, 8), (1, 16), (1, 24), (3, 32), (6, 8), (7, 8)]:
+        samples = bytes(range(240)) * 2
+        head = struct.pack("<HHIIHHH", kind, 2, 8000, 2000 * bits, bits // 4, bits, 0)
+        chunks = b"WAVEfmt " + struct.pack("<I", len(head)) + head + b"data" + struct.pack("<I", len(samples)) + samples
+        put("audio", f"format-{kind}-{bits}.wav", b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
+
+
+def lid_folder() -> None:
+    def part(name: int, content: bytes) -> bytes:
+        return bytes([name]) + struct.pack("<H", len(content)) + content
+
+    preprocessing = json.dumps({"do_normalize": True, "sampling_rate": 16000, "feature_size": 1}).encode()
+    header = json.dumps({"classifier.bias": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+    shard = struct.pack("<Q", len(header)) + header + b"\0\x3c"
+    index = json.dumps({"weight_map": {"classifier.bias": "one.safetensors"}}).encode()
+    put("lid_folder", "sound", b"")
+    put("lid_folder", "preprocessing", part(1, preprocessing))
+    put("lid_folder", "shards", part(2, b"") + part(4, shard) + part(3, index))
+    put("lid_folder", "settings", part(0, (FIXTURES / "tiny-lid" / "config.json").read_bytes()))
+
+
+def vad_model() -> None:
+    def field(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    tensor = field(1, b"\1") + b"\x10\1" + field(8, b"decoder.conv1d.bias") + field(9, struct.pack("<f", 1))
+    put("vad_model", "one-tensor", field(7, field(5, tensor)))
+
+
 def findings() -> None:
     """Inputs that once failed."""
     lfs = {"type": "file", "oid": "../x", "path": "a", "lfs": {"oid": SHA256, "size": 6}, "xetHash": "../y"}
@@ -237,6 +273,8 @@ def findings() -> None:
     put("model_json", "list-for-map", '[[["a"]]]')
     put("model_json", "cut-character", json.dumps({"error": " " * 50 + "\u00e9\u00e9\u00e9"}, ensure_ascii=False))
     put("config", "escape-in-hint", "[hub]\nendpoint = 'hub\ta'\n")
+    index = json.dumps({"weight_map": {"a": "\u007fne.safetensors"}}).encode()
+    put("lid_folder", "index-escape", b"\2\0\0\3" + struct.pack("<H", len(index)) + index)
     put("names", "escape", "a\x1b[2J")
     put("names", "exact-size", "9007199254740993")
     put("names", "path-for-folder", "models--a/b")
@@ -245,7 +283,8 @@ def findings() -> None:
 def main() -> None:
     shutil.rmtree(SEEDS, ignore_errors=True)
     for write in [
-        listing, tree, headers, journal, lockfile, safetensors, ctranslate2, model_json, model_folder, card, config, names,
+        listing, tree, headers, journal, lockfile, safetensors, ctranslate2, model_json, model_folder, lid_folder,
+        vad_model, card, config, names, audio,
         findings,
     ]:  # fmt: skip
         write()
