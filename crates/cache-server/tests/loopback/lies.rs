@@ -1,0 +1,110 @@
+//! A hub that breaks, stalls or lies: no client gets a wrong file that looks whole.
+
+use std::time::{Duration, Instant};
+
+use speech_flow_demo_hub::{Action, DemoHub, Endpoint, FaultRule};
+
+use crate::scene::{FILE, REPO, SIZE, Scene, repository, sha256};
+
+#[tokio::test]
+async fn a_flipped_byte_is_cut_off_before_the_end_and_the_next_request_is_right() {
+    let scene = Scene::new().await;
+    let flip = FaultRule::new(Action::FlipByte { offset: 1000 }).path("model.bin");
+    let fault = scene.hub.add_fault(flip).expect("a rule");
+    let reply = scene.get(FILE).send().await;
+    assert!(!reply.is_whole, "status {} with {} bytes", reply.status, reply.body.len());
+    assert!((reply.body.len() as u64) < SIZE);
+    assert!(!scene.blob().exists());
+    scene.hub.remove_fault(fault);
+    // Whoever was cut off comes back for the rest, and gets the whole: its first part is of other bytes.
+    let rest = scene.get(FILE).header("range", format!("bytes={}-", reply.body.len().max(1))).send().await;
+    scene.assert_right(&rest);
+    let rest = scene.get(FILE).header("range", "bytes=4000000-").send().await;
+    scene.assert_right(&rest);
+}
+
+#[tokio::test]
+async fn bytes_that_are_wrong_once_are_fetched_again() {
+    let scene = Scene::new().await;
+    let flip = FaultRule::new(Action::FlipByte { offset: 4_500_000 }).path("model.bin").on(Endpoint::Cdn);
+    // The segments come in any order: the rule is for those that hold the byte.
+    scene.hub.add_fault(flip.first(8)).expect("a rule");
+    let first = scene.get(FILE).send().await;
+    assert!(!first.is_whole || sha256(&first.body) == scene.digest("model.bin"));
+    let second = scene.get(FILE).send().await;
+    scene.assert_right(&second);
+}
+
+#[tokio::test]
+async fn pages_pointers_and_wrong_lengths_are_never_served() {
+    for action in [
+        Action::HtmlPage,
+        Action::LfsPointer,
+        Action::EmptyBody,
+        Action::WrongLength { by: 10 },
+        Action::WrongLength { by: -10 },
+        Action::WrongRange { shift: 1 },
+        Action::ChangedEtag { etag: None },
+    ] {
+        let scene = Scene::new().await;
+        let name = action.name();
+        scene.hub.add_fault(FaultRule::new(action).path("model.bin")).expect("a rule");
+        let reply = scene.get(FILE).send().await;
+        let is_refused = reply.status >= 500 || !reply.is_whole;
+        // A body with a wrong length may bring all its bytes all the same.
+        assert!(is_refused || sha256(&reply.body) == scene.digest("model.bin"), "{name}: {}", reply.status);
+        scene.hub.clear_faults();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        scene.assert_right(&scene.get(FILE).send().await);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_taken_up_where_it_broke() {
+    let scene = Scene::new().await;
+    let cut = FaultRule::new(Action::CutAfter { bytes: 300_000 }).path("model.bin").on(Endpoint::Cdn).first(3);
+    scene.hub.add_fault(cut).expect("a rule");
+    scene.assert_right(&scene.get(FILE).send().await);
+    let sent: u64 = scene.body_requests().iter().map(|record| record.bytes_sent).sum();
+    assert!(sent < SIZE + (1 << 20), "{sent} bytes were sent");
+}
+
+#[tokio::test]
+async fn the_first_byte_leaves_as_soon_as_it_arrives() {
+    let scene = Scene::new().await;
+    let slow = FaultRule::new(Action::Slow { bytes_per_second: 300_000 }).path("model.bin").on(Endpoint::Cdn);
+    scene.hub.add_fault(slow).expect("a rule");
+    let started = Instant::now();
+    let (status, _, mut body, mut stream) = scene.get(FILE).open().await;
+    while body.is_empty() {
+        use tokio::io::AsyncReadExt as _;
+        assert!(stream.read_buf(&mut body).await.expect("reads") > 0);
+    }
+    assert_eq!(status, 200);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(!scene.blob().exists());
+    drop(stream);
+    // The download goes on without its client.
+    scene.hub.clear_faults();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !scene.blob().exists() {
+        assert!(Instant::now() < deadline, "the file is not there");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    scene.hub.clear_requests();
+    scene.assert_right(&scene.get(FILE).send().await);
+    assert_eq!(scene.body_requests().len(), 0);
+}
+
+#[tokio::test]
+async fn what_another_program_damaged_is_put_away_and_fetched_again() {
+    let scene = Scene::of(DemoHub::builder().repository(repository(REPO)), |_| {}).await;
+    scene.assert_right(&scene.get(FILE).send().await);
+    let blob = scene.blob();
+    let mut bytes = std::fs::read(&blob).expect("reads");
+    bytes[77] ^= 1;
+    std::fs::write(&blob, bytes).expect("writes");
+    scene.assert_right(&scene.get(FILE).send().await);
+    let quarantine = scene.folder.path().join(".speech-flow/quarantine");
+    assert_eq!(std::fs::read_dir(quarantine).expect("reads").count(), 1);
+}

@@ -1,0 +1,11 @@
+//! The cache server between the embedded hub and plain HTTP clients, on loopback.
+
+mod access;
+mod chain;
+mod client;
+mod crowd;
+mod lies;
+mod operations;
+mod protocol;
+mod scene;
+mod standing_alone;
