@@ -2,9 +2,10 @@
 
 Starts the embedded hub, preloads both models in the transformers layout, and lets stock transformers load
 and run them from the cache. Weights must equal the fixtures bit for bit, and the answers must be the known
-ones. Needs torch, which the other clients do not; `make parity` installs it.
+ones. The golden logits of language identification are computed again, and compared with our own. Needs torch, which the other clients do not; `make parity` installs it.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -64,7 +65,34 @@ def classify(where):
         with torch.no_grad():
             found[clip] = model.config.id2label[int(model(**inputs).logits[0].argmax())]
     assert found == LANGUAGES, f"languages: {found}"
-    return same_weights(model, FIXTURES / "tiny-lid")
+    return same_weights(model, FIXTURES / "tiny-lid"), same_logits(extractor, model)
+
+
+def same_logits(extractor, model):
+    """Computes the golden logits of the tests again, and compares our own answers with these, not with the file."""
+    import speech_cases
+    import torch
+    from faster_whisper import decode_audio
+
+    golden = json.loads((FIXTURES / "expected" / "lid-float32.json").read_text())["logits"]
+    heard = {name: decode_audio(str(FIXTURES / "audio" / name), sampling_rate=16000) for name in golden}
+    command = [args.binary, "identify", "--plain", "--json", "--top", "16", "--compute-type", "float32"]
+    with tempfile.TemporaryDirectory(prefix="parity-clips-") as folder:
+        # The same samples for both sides: each would decode compressed clips a little differently.
+        paths = [speech_cases.written(speech_cases.samples(audio), Path(folder) / f"{name}.wav") for name, audio in heard.items()]
+        done = subprocess.run([*command, "--model", FIXTURES / "tiny-lid", *paths], capture_output=True, check=True)
+    ours = {Path(result["file"]).stem: result for result in json.loads(done.stdout)["results"]}
+    for name, expected in golden.items():
+        inputs = extractor(heard[name][: 30 * 16000], sampling_rate=16000, return_tensors="pt")
+        with torch.no_grad():
+            logits = model(**inputs).logits[0]
+        assert (logits - torch.tensor(expected)).abs().max() < 1e-3, f"{name}: the golden logits are others"
+        told = {entry["language"]: entry["probability"] for entry in ours[name]["top"]}
+        for index, probability in enumerate(torch.log_softmax(logits, -1).tolist()):
+            label = model.config.id2label[index]
+            difference = abs(torch.tensor(told[label]).log().item() - probability)
+            assert difference < 1e-3, f"{name}, {label}: {difference}"
+    return len(golden)
 
 
 def transcribe(where):
@@ -88,9 +116,9 @@ def load_both():
         preload(cache)
         client.go_offline()
         where = {"cache_dir": f"{cache}/hub", "local_files_only": True}
-        tensors = classify(where)
+        tensors, clips = classify(where)
         text, more = transcribe(where)
-        return {"clips": len(LANGUAGES), "text": text, "equal_tensors": tensors + more}
+        return {"clips": len(LANGUAGES), "text": text, "equal_tensors": tensors + more, "clips_with_equal_logits": clips}
 
 
 client.run(load_both)

@@ -16,6 +16,20 @@ pub const DEMO_GATED: &str = "demo/gated";
 /// The private repository among the demo repositories.
 pub const DEMO_PRIVATE: &str = "demo/private";
 
+/// Name and content of each file below a fixture's folder.
+macro_rules! embedded {
+    ($folder:literal: $($file:literal),+ $(,)?) => {
+        &[$(($file, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/", $folder, "/", $file)))),+]
+    };
+}
+
+/// The voice activity detector among the demo repositories.
+pub const DEMO_VAD: &str = "speech-flow/silero-vad";
+
+/// Files of [`DEMO_VAD`]: Silero VAD v6, under the MIT license.
+const VAD_FILES: &[(&str, &[u8])] =
+    embedded!("silero-vad": "LICENSE", "LICENSE.faster-whisper", "README.md", "silero_vad_v6.onnx");
+
 /// A tiny model whose files are embedded in the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,13 +42,6 @@ pub enum EmbeddedModel {
     TinyWhisperV3Ct2,
     /// Language identification by Wav2Vec2, as `facebook/mms-lid-126` is built.
     TinyLid,
-}
-
-/// Name and content of each file below a fixture's folder.
-macro_rules! embedded {
-    ($folder:literal: $($file:literal),+ $(,)?) => {
-        &[$(($file, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/", $folder, "/", $file)))),+]
-    };
 }
 
 impl EmbeddedModel {
@@ -85,9 +92,9 @@ const GIT_ATTRIBUTES: &str =
     "*.bin filter=lfs diff=lfs merge=lfs -text\n*.safetensors filter=lfs diff=lfs merge=lfs -text\n";
 
 /// The repositories of a demo: each embedded model below `speech-flow/`, stand-ins under every name that a
-/// default configuration asks for, [`DEMO_GATED`] and [`DEMO_PRIVATE`].
+/// default configuration asks for, [`DEMO_VAD`], [`DEMO_GATED`] and [`DEMO_PRIVATE`].
 ///
-/// Each has a tag `v1`, the branch `main` one commit later and the branch `next` one more: the weights
+/// Each but the detector has a tag `v1`, the branch `main` one commit later and the branch `next` one more: the weights
 /// stay, `config.json` and `preprocessor_config.json` are written another way, so that there is something to update to.
 ///
 /// # Errors
@@ -105,7 +112,9 @@ pub fn demo_repositories() -> Result<Vec<Repository>, DemoHubError> {
     let lid = ["facebook/mms-lid-126"].into_iter().map(|id| stand_in(EmbeddedModel::TinyLid, id));
     let gated = stand_in(EmbeddedModel::TinyLid, DEMO_GATED).gated();
     let private = stand_in(EmbeddedModel::TinyLid, DEMO_PRIVATE).private();
-    own.chain(whisper).chain(lid).chain([gated, private]).map(RepositoryBuilder::build).collect()
+    let empty = Repository::builder(DEMO_VAD).file(".gitattributes", GIT_ATTRIBUTES);
+    let vad = VAD_FILES.iter().fold(empty, |builder, (name, content)| builder.embedded(*name, content));
+    own.chain(whisper).chain(lid).chain([vad, gated, private]).map(RepositoryBuilder::build).collect()
 }
 
 /// Models with 128 mel bins are stood in for by the one that has them too.
@@ -175,6 +184,9 @@ mod tests {
     #[test]
     fn versions_differ_in_small_files_only() {
         for repository in demo_repositories().unwrap() {
+            if repository.id().as_str() == DEMO_VAD {
+                continue;
+            }
             let changed = |from: &str, to: &str| {
                 let before = repository.files(from);
                 let after = repository.files(to).into_iter();

@@ -3,8 +3,12 @@
 mod cache;
 mod demo;
 mod duration;
+mod identify;
 mod preload;
+mod serve;
+mod transcribe;
 mod versions;
+mod worker;
 
 use std::path::PathBuf;
 
@@ -12,8 +16,12 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use cache::{ClearArgs, GcArgs, InfoArgs, ListArgs, PathArgs, VerifyArgs};
 pub(crate) use demo::{DemoArgs, DemoHubArgs};
+pub(crate) use identify::IdentifyArgs;
 pub(crate) use preload::{ModelChoice, PreloadArgs};
+pub(crate) use serve::ServeArgs;
+pub(crate) use transcribe::{OutputFormat, TranscribeArgs};
 pub(crate) use versions::{LockArgs, PinArgs, UpdateArgs};
+pub(crate) use worker::{WorkerArgs, WorkerKind};
 
 /// Gets speech models to workers: fetched once, verified, pinned to a version, shared by every process.
 #[derive(Debug, Parser)]
@@ -89,6 +97,14 @@ pub(crate) enum Command {
     Unpin(PinArgs),
     /// Remove old and unused versions; what is in use or pinned stays
     Gc(GcArgs),
+    /// Write down what is said in recordings
+    Transcribe(TranscribeArgs),
+    /// Say which language is spoken in recordings
+    Identify(IdentifyArgs),
+    /// Serve the models of the cache to a cluster, and fetch what is missing: a nearer Hub
+    Serve(ServeArgs),
+    /// Transcribe or identify languages for other programs, over HTTP
+    Worker(WorkerArgs),
     /// Show every setting with its value and where it came from
     Config(JsonArgs),
     /// Check disk, permissions, hub, token and settings, and say what to do

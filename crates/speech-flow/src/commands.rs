@@ -7,6 +7,7 @@ mod demo;
 mod demo_hub;
 mod doctor;
 mod gc;
+mod identify;
 mod info;
 mod list;
 mod lock;
@@ -14,8 +15,12 @@ mod man;
 mod path;
 mod pin;
 mod preload;
+mod serve;
+mod speech;
+mod transcribe;
 mod update;
 mod verify;
+mod worker;
 
 use std::sync::Arc;
 
@@ -42,6 +47,16 @@ pub(crate) fn run(global: &GlobalArgs, command: Command, printer: &Arc<Printer>)
         Command::Pin(args) => pin::pin(&open()?, &args),
         Command::Unpin(args) => pin::unpin(&open()?, &args),
         Command::Gc(args) => gc::run(&open()?, &args),
+        Command::Transcribe(args) => {
+            let flags = args.engine.flags("whisper.device", "whisper.compute-type");
+            transcribe::run(&Session::open_with(global, flags, Arc::clone(printer))?, &args)
+        }
+        Command::Identify(args) => {
+            let flags = args.engine.flags("lid.device", "lid.compute-type");
+            identify::run(&Session::open_with(global, flags, Arc::clone(printer))?, &args)
+        }
+        Command::Serve(args) => serve::run(&open()?, &args),
+        Command::Worker(args) => worker::run(&open()?, args),
         Command::Config(args) => config::run(&open()?, &args),
         Command::Doctor(args) => doctor::run(&open()?, &args),
         Command::Demo(args) => demo::run(&without_configuration(global, printer)?, &args),

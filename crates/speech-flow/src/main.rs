@@ -18,8 +18,10 @@ mod visible;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
+use speech_flow_speech_engine::ctranslate2::end_calls;
 
 use cli::Cli;
 use printer::Printer;
@@ -30,14 +32,21 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let printer = Arc::new(Printer::from_environment(&cli.global));
-    match commands::run(&cli.global, cli.command, &printer) {
+    let done = commands::run(&cli.global, cli.command, &printer);
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print(&printer);
             ExitCode::from(failure.code())
         }
-    }
+    };
+    // Work that was given up may still be in the middle of a batch on another thread.
+    end_calls(LAST_BATCH);
+    code
 }
+
+/// How long the engine may take for what it has begun.
+const LAST_BATCH: Duration = Duration::from_secs(10);
 
 /// Help and version are data and end well; anything else is wrong usage.
 fn usage(error: &clap::Error) -> ExitCode {

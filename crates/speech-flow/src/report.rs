@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use speech_flow_model_manager as manager;
 use speech_flow_model_manager::lockfile::LockfileError;
+use speech_flow_speech_engine as engine;
 
 use crate::printer::{Printer, Tone};
 use crate::visible::visible;
@@ -140,12 +141,59 @@ impl From<manager::config::ConfigError> for Failure {
 }
 
 impl Failure {
+    /// A recording cannot be read.
+    pub(crate) fn of_recording(name: &str, error: engine::audio::AudioError) -> Self {
+        let hint = error.hint().map(Into::into);
+        let attempt = Attempt { what: format!("cannot read `{name}`"), source: Box::new(error) };
+        Self { cause: Cause::Error(Box::new(attempt)), hint, code: REFUSED }
+    }
+
+    /// What was tried was refused by the system.
+    pub(crate) fn refused_by(what: String, source: std::io::Error) -> Self {
+        Self { code: REFUSED, ..Self::unexpected(what, source) }
+    }
+
     /// The lockfile cannot be used.
     pub(crate) fn of_lockfile(path: &Path, error: LockfileError) -> Self {
         let hint = Some(error.hint());
         let attempt =
             Attempt { what: format!("cannot use the lockfile `{}`", path.display()), source: Box::new(error) };
         Self { cause: Cause::Error(Box::new(attempt)), hint, code: REFUSED }
+    }
+}
+
+impl From<speech_flow_cache_server::Error> for Failure {
+    fn from(error: speech_flow_cache_server::Error) -> Self {
+        Self { hint: error.hint(), code: USAGE, cause: Cause::Error(Box::new(error)) }
+    }
+}
+
+impl From<engine::error::Error> for Failure {
+    fn from(error: engine::error::Error) -> Self {
+        use engine::error::Error;
+        let code = match &error {
+            Error::Option { .. } | Error::NotInBatchedMode { .. } => USAGE,
+            _ => REFUSED,
+        };
+        Self { hint: error.hint().map(Into::into), code, cause: Cause::Error(Box::new(error)) }
+    }
+}
+
+impl From<engine::prepared::PrepareError> for Failure {
+    fn from(error: engine::prepared::PrepareError) -> Self {
+        Self { hint: error.hint().map(Into::into), code: REFUSED, cause: Cause::Error(Box::new(error)) }
+    }
+}
+
+impl From<engine::ctranslate2::Error> for Failure {
+    fn from(error: engine::ctranslate2::Error) -> Self {
+        Self { hint: error.hint().map(Into::into), code: REFUSED, cause: Cause::Error(Box::new(error)) }
+    }
+}
+
+impl From<speech_flow_speech_worker::Error> for Failure {
+    fn from(error: speech_flow_speech_worker::Error) -> Self {
+        Self { hint: error.hint(), code: error.exit_code(), cause: Cause::Error(Box::new(error)) }
     }
 }
 

@@ -23,7 +23,13 @@ impl Session {
     /// Reads the configuration and starts logging. This is the one place that looks at the environment
     /// for the libraries.
     pub(crate) fn open(global: &GlobalArgs, printer: Arc<Printer>) -> Result<Self, Failure> {
-        let config = config::read(&|name| std::env::var_os(name), flags(global))?;
+        Self::open_with(global, Vec::new(), printer)
+    }
+
+    /// As [`Session::open`], with flags of the command's own that stand over settings.
+    pub(crate) fn open_with(global: &GlobalArgs, own: Vec<Flag>, printer: Arc<Printer>) -> Result<Self, Failure> {
+        let flags = flags(global).into_iter().chain(own).collect();
+        let config = config::read(&|name| std::env::var_os(name), flags)?;
         let place = config.log.filter.origin.to_string();
         logging::start(&config.log.filter, &place, *config.log.format, &printer)?;
         Ok(Self { config, printer })

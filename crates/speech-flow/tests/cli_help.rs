@@ -7,7 +7,7 @@ mod support;
 
 use support::Run;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 21] = [
     "preload",
     "list",
     "info",
@@ -19,6 +19,10 @@ const COMMANDS: [&str; 17] = [
     "pin",
     "unpin",
     "gc",
+    "transcribe",
+    "identify",
+    "worker",
+    "serve",
     "config",
     "doctor",
     "demo",

@@ -29,6 +29,7 @@ pub(crate) struct ModelChoice {
                   speech-flow preload large-v3 facebook/mms-lid-126@main\n  \
                   speech-flow preload --all --locked --json\n  \
                   speech-flow preload turbo --dry-run\n  \
+                  speech-flow preload --whisper --prepare\n  \
                   speech-flow preload openai/whisper-tiny --exclude 'onnx/*' --exclude '*.txt'"
 )]
 pub(crate) struct PreloadArgs {
@@ -46,6 +47,9 @@ pub(crate) struct PreloadArgs {
     /// Only say what would be fetched
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Also keep Whisper's weights in `WHISPER_COMPUTE_TYPE` beside the cache, so that no worker converts them
+    #[arg(long, conflicts_with_all = ["info", "dry_run"])]
+    pub(crate) prepare: bool,
     /// Accept only what the lockfile says
     #[arg(long)]
     pub(crate) locked: bool,

@@ -4,6 +4,7 @@
 //! hub saw. What is printed is what those processes print and what was counted.
 
 mod python;
+mod speech;
 mod stage;
 
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ fn tell(printer: &Arc<Printer>, keep: Option<PathBuf>, python: Option<PathBuf>) 
         preload_again(&stage)?,
         kill_and_resume(&stage)?,
         python::read_offline(&stage, python)?,
+        speech::transcribe(&stage)?,
+        speech::identify(&stage)?,
     ];
     stage.heading("What was done");
     for line in done {

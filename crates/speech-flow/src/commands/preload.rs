@@ -1,11 +1,12 @@
 //! `preload`: makes models ready.
 
 mod forecast;
+mod prepare;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use speech_flow_model_manager::{ClearSelection, EnsureOptions, Events, Model, ModelManager, RevisionGiven};
 use speech_flow_model_types::{ByteSize, ModelSpec};
 
@@ -47,7 +48,7 @@ pub(super) fn run(session: &Session, args: &PreloadArgs) -> Result<(), Failure> 
         if args.dry_run {
             return forecast::run(session, &manager, &specs, &options, args.json).await;
         }
-        let outcome = ensure_all(session, &manager, &specs, &options, &reporter).await;
+        let outcome = ensure_all(session, &manager, &specs, &options, &reporter, args.prepare).await;
         reporter.finish();
         report(session, outcome?, started, args.json)
     })
@@ -56,8 +57,14 @@ pub(super) fn run(session: &Session, args: &PreloadArgs) -> Result<(), Failure> 
 /// What came of the models, in their order.
 #[derive(Default)]
 struct Outcome {
-    ready: Vec<Model>,
+    ready: Vec<Ready>,
     failed: Vec<(String, Failure)>,
+}
+
+/// A model, and its prepared weights as JSON has them.
+struct Ready {
+    model: Model,
+    prepared: Option<Value>,
 }
 
 /// One model after the other; each has all lanes.
@@ -67,18 +74,21 @@ async fn ensure_all(
     specs: &[ModelSpec],
     options: &EnsureOptions,
     reporter: &Reporter,
+    prepares: bool,
 ) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
     for spec in specs {
         tracing::info!(model = %spec, "a model is made ready");
-        match manager.ensure_with(spec, options).await {
-            Ok(model) => {
-                log(&model);
-                outcome.ready.push(model);
-            }
-            Err(error) if options.cancel.is_cancelled() => return Err(error.into()),
-            Err(error) => {
-                let failure = Failure::from(error);
+        let ready = async {
+            let model = manager.ensure_with(spec, options).await?;
+            log(&model);
+            let prepared = if prepares { prepare::run(session, manager, &model).await? } else { None };
+            Ok::<_, Failure>(Ready { model, prepared })
+        };
+        match ready.await {
+            Ok(ready) => outcome.ready.push(ready),
+            Err(failure) if options.cancel.is_cancelled() => return Err(failure),
+            Err(failure) => {
                 reporter.finish();
                 failure.print(&session.printer);
                 outcome.failed.push((spec.name.clone(), failure));
@@ -86,6 +96,16 @@ async fn ensure_all(
         }
     }
     Ok(outcome)
+}
+
+impl Ready {
+    fn to_json(&self) -> Value {
+        let mut model = self.model.to_json();
+        if let (Value::Object(fields), Some(prepared)) = (&mut model, &self.prepared) {
+            fields.insert("prepared".to_owned(), prepared.clone());
+        }
+        model
+    }
 }
 
 fn log(model: &Model) {
@@ -105,14 +125,14 @@ fn report(session: &Session, outcome: Outcome, started: Instant, as_json: bool) 
     let printer = &session.printer;
     if as_json {
         printer.json(json!({
-            "models": outcome.ready.iter().map(Model::to_json).collect::<Vec<_>>(),
+            "models": outcome.ready.iter().map(Ready::to_json).collect::<Vec<_>>(),
             "failed": outcome.failed.iter().map(|(name, failure)| failure.to_json(name)).collect::<Vec<_>>(),
         }));
     } else {
-        let rows: Vec<_> = outcome.ready.iter().map(row).collect();
+        let rows: Vec<_> = outcome.ready.iter().map(|ready| row(&ready.model)).collect();
         table::lines(&rows).into_iter().for_each(|line| printer.data(line));
     }
-    let fetched: u64 = outcome.ready.iter().map(|model| model.bytes_downloaded).sum();
+    let fetched: u64 = outcome.ready.iter().map(|ready| ready.model.bytes_downloaded).sum();
     let (ready, failed) = (outcome.ready.len(), outcome.failed.len());
     let label = match failed {
         0 => printer.paint_stderr(Tone::Good, format_args!("{ready} ready")),

