@@ -25,7 +25,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use speech_flow_ctranslate2::{ComputeType, ModelFile, ModelFiles};
+use speech_flow_ctranslate2::{ComputeType, Device, ModelConfig, ModelFile, ModelFiles};
 
 pub use error::PrepareError;
 use format::{DataType, Layout, Trouble};
@@ -94,6 +94,22 @@ impl Prepared {
     /// [`PrepareError::Read`] where the folder cannot be read.
     pub fn find(folder: &Path) -> Result<Option<Self>, PrepareError> {
         record::read(folder)
+    }
+
+    /// As [`Prepared::find`], of the `model.bin` whose SHA-256 is `source_digest` and of no other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Prepared::find`].
+    pub fn of(folder: &Path, source_digest: &str) -> Result<Option<Self>, PrepareError> {
+        Ok(Self::find(folder)?.filter(|found| found.source_digest == source_digest))
+    }
+
+    /// How these weights are loaded where `asked` is wanted; `None` where they are for another device.
+    pub fn config(&self, asked: &ModelConfig) -> Option<ModelConfig> {
+        // A GPU computes `int8` with other floats than the processor, for which it was prepared.
+        let fits = asked.device == Device::Cpu || self.compute_type == asked.compute_type;
+        fits.then(|| ModelConfig { compute_type: self.compute_type, ..asked.clone() })
     }
 
     /// Reads the weights and compares them with the digest.

@@ -38,9 +38,7 @@ impl Ready {
     /// Weights that `preload --prepare` has made of this very model. What is wrong with them is no reason to fail.
     fn prepared(&self, compute_type: &str) -> Option<Prepared> {
         let place = self.manager.prepared_place(&self.model, compute_type)?;
-        let weights = self.model.files.iter().find(|file| file.path.as_str() == "model.bin")?;
-        let digest = weights.digest?.to_string();
-        Prepared::find(&place.folder).ok().flatten().filter(|prepared| prepared.source_digest == digest)
+        Prepared::of(&place.folder, &place.source_digest).ok().flatten()
     }
 }
 

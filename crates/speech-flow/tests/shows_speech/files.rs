@@ -56,6 +56,33 @@ fn json_names_the_model_and_a_bad_recording_does_not_stop_the_others() {
 }
 
 #[test]
+fn prepared_weights_are_made_once_used_and_removed_with_their_model() {
+    let world = World::start();
+    let preload = ["preload", "--whisper", "--prepare", "--json"];
+    let prepared = |run: &crate::support::Run| run.json()["models"][0]["prepared"].clone();
+    let made = prepared(&world.run(&preload).exits(0));
+    assert_eq!((&made["outcome"], &made["compute_type"]), (&"made".into(), &"int8_float32".into()));
+    let found = prepared(&world.run(&preload).exits(0));
+    assert_eq!((&found["outcome"], &found["digest"]), (&"hit".into(), &made["digest"]));
+
+    let weights = PathBuf::from(made["path"].as_str().expect("a folder")).join("model.bin");
+    let transcribe = ["transcribe", &clip("en05.wav"), "--compute-type", "int8"];
+    let run = world.run(&transcribe).exits(0);
+    assert_eq!(run.stdout(), "The green key is under the table.\n");
+    assert!(!run.stderr().contains("prepared"), "{}", run.stderr());
+
+    // Damaged ones show that they are what is loaded, and do no harm.
+    let length = made["bytes"].as_u64().and_then(|bytes| usize::try_from(bytes).ok()).expect("a size");
+    fs::write(&weights, vec![0xff; length]).expect("written");
+    let run = world.run(&transcribe).exits(0);
+    assert_eq!(run.stdout(), "The green key is under the table.\n");
+    assert!(run.stderr().contains("the prepared weights do not load"), "{}", run.stderr());
+
+    world.run(&["clear", "--whisper", "--yes"]).exits(0);
+    assert!(!weights.exists());
+}
+
+#[test]
 fn subtitles_go_into_a_folder() {
     let world = world();
     let call = ["transcribe", &clip("en05.wav"), &clip("en07.ogg"), "--format", "srt", "--output-dir", "out"];

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use speech_flow_model_manager::config::{Config, Device as AskedDevice, VerifyAtStart};
-use speech_flow_model_manager::{Model, ModelManager};
+use speech_flow_model_manager::{Model, ModelManager, PreparedPlace};
 use speech_flow_speech_engine::ctranslate2::{ComputeType, Device, Library, ModelConfig};
 use speech_flow_speech_engine::lid::LidModel;
 use speech_flow_speech_engine::prepared::Prepared;
@@ -25,7 +25,7 @@ pub(super) struct Plan {
     kind: Kind,
     model: Model,
     /// Where prepared weights may be.
-    prepared: Option<PathBuf>,
+    prepared: Option<PreparedPlace>,
     /// Whether they are hashed first.
     is_verified: bool,
     library: Option<PathBuf>,
@@ -51,7 +51,7 @@ impl Plan {
         Self {
             kind,
             model: model.clone(),
-            prepared: manager.prepared_place(model, compute_type.as_str()).map(|place| place.folder),
+            prepared: manager.prepared_place(model, compute_type.as_str()),
             is_verified: *config.worker.verify == VerifyAtStart::Full,
             library: config.engine.root.value.clone(),
             device,
@@ -92,8 +92,9 @@ impl Plan {
 
     /// Loads prepared weights where there are some for this model, else the model's own.
     fn load_whisper(&self, library: &Arc<Library>, config: &ModelConfig) -> Result<WhisperModel, Error> {
-        if let Some(prepared) = self.prepared(config) {
-            let config = ModelConfig { compute_type: prepared.compute_type, ..config.clone() };
+        if let Some(prepared) = self.prepared()
+            && let Some(config) = prepared.config(config)
+        {
             match WhisperModel::load_with(&self.model.path, &prepared.files(&self.model.path), library, &config) {
                 Ok(model) => return Ok(model),
                 Err(error) => {
@@ -104,25 +105,23 @@ impl Plan {
         WhisperModel::load(&self.model.path, library, config).map_err(|source| self.failed(source))
     }
 
-    /// The prepared weights for this model, device and number format.
-    fn prepared(&self, config: &ModelConfig) -> Option<Prepared> {
-        let weights = self.model.files.iter().find(|file| file.path.as_str() == "model.bin")?.digest?.to_string();
-        let found = match Prepared::find(self.prepared.as_ref()?) {
-            Ok(found) => found.filter(|found| found.source_digest == weights)?,
+    /// The prepared weights of this model, in the asked number format.
+    fn prepared(&self) -> Option<Prepared> {
+        let place = self.prepared.as_ref()?;
+        let found = match Prepared::of(&place.folder, &place.source_digest) {
+            Ok(found) => found?,
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "the prepared weights cannot be read: the model's own are loaded");
                 return None;
             }
         };
-        // A GPU computes `int8` with other floats than the processor, for which it was prepared.
-        let fits = config.device == Device::Cpu || found.compute_type == config.compute_type;
         if self.is_verified
             && let Err(error) = found.verify()
         {
             tracing::warn!(error = %Chain(&error), "the prepared weights are damaged: the model's own are loaded");
             return None;
         }
-        fits.then_some(found)
+        Some(found)
     }
 
     /// Where the model runs and in which number format. `auto` takes the GPU where there is one, and says so where

@@ -20,9 +20,11 @@ pub(super) async fn run(session: &Session, manager: &ModelManager, model: &Model
         ComputeType::Default | ComputeType::Auto => return Ok(None),
         form => form,
     };
-    let Some(source) = weights_digest(model) else { return Ok(None) };
+    if model.kind != ModelKind::Whisper {
+        return Ok(None);
+    }
     let Some(place) = manager.prepared_place(model, asked.as_str()) else { return Ok(None) };
-    if let Some(found) = Prepared::find(&place.folder)?.filter(|found| found.source_digest == source) {
+    if let Some(found) = Prepared::of(&place.folder, &place.source_digest)? {
         return Ok(Some(describe(&found, &place.folder, "hit")));
     }
     if !place.is_writable {
@@ -44,12 +46,6 @@ pub(super) async fn run(session: &Session, manager: &ModelManager, model: &Model
         started.elapsed().as_secs_f64()
     ));
     Ok(Some(describe(&made, &to, "made")))
-}
-
-/// The hash of the weights that CTranslate2 converts at load; a model of another engine has none.
-fn weights_digest(model: &Model) -> Option<String> {
-    let weights = model.files.iter().find(|file| file.path.as_str() == "model.bin")?;
-    (model.kind == ModelKind::Whisper).then_some(weights.digest?.to_string())
 }
 
 fn describe(prepared: &Prepared, folder: &Path, outcome: &str) -> Value {

@@ -77,8 +77,14 @@ impl Whisper {
     pub(crate) fn load(ready: &Ready, setup: &Setup, vad: Option<SileroVad>) -> Result<Self, Failure> {
         let (library, config) = setup.open()?;
         let folder = &ready.model.path;
-        let model = match ready.prepared(setup.compute_type.as_str()) {
-            Some(prepared) => WhisperModel::load_with(folder, &prepared.files(folder), &library, &config)?,
+        let prepared = ready.prepared(setup.compute_type.as_str()).and_then(|prepared| {
+            let config = prepared.config(&config)?;
+            WhisperModel::load_with(folder, &prepared.files(folder), &library, &config)
+                .inspect_err(|error| tracing::warn!(%error, "the prepared weights do not load: the model's own do"))
+                .ok()
+        });
+        let model = match prepared {
+            Some(model) => model,
             None => WhisperModel::load(folder, &library, &config)?,
         };
         let loaded = Loaded { device: model.device().to_string(), compute_type: model.compute_type().name() };
