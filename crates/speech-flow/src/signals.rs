@@ -53,6 +53,29 @@ pub(crate) fn run<T, Work: Future<Output = Result<T, Failure>>>(
     done
 }
 
+/// Runs a service until it ends or is told to. The first signal cancels `stop`, so that the service finishes what it
+/// has taken, and is a good end; the second ends at once. `told` hears of the first.
+pub(crate) async fn serve<T, E>(
+    signals: &mut Signals,
+    stop: &CancellationToken,
+    told: impl FnOnce(),
+    service: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
+    let mut service = pin!(service);
+    tokio::select! {
+        ended = &mut service => return Ok(ended?),
+        _ = signals.next() => stop.cancel(),
+    }
+    told();
+    tokio::select! {
+        ended = &mut service => Ok(ended?),
+        number = signals.next() => Err(Failure::signal(number)),
+    }
+}
+
 /// The signals that ask a process to end.
 pub(crate) struct Signals {
     interrupt: Signal,

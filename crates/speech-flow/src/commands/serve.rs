@@ -8,7 +8,7 @@ use crate::cli::ServeArgs;
 use crate::lockfile;
 use crate::report::Failure;
 use crate::session::Session;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
 pub(super) fn run(session: &Session, args: &ServeArgs) -> Result<(), Failure> {
     let config = &session.config;
@@ -34,19 +34,6 @@ pub(super) fn run(session: &Session, args: &ServeArgs) -> Result<(), Failure> {
         }
         session.printer.note("use it with `HF_ENDPOINT` set to this address; Ctrl-C ends it");
         let stop = CancellationToken::new();
-        let serving = bound.serve(stop.clone());
-        tokio::pin!(serving);
-        let ended = tokio::select! {
-            ended = &mut serving => ended,
-            _ = signals.next() => {
-                stop.cancel();
-                tokio::select! {
-                    // A server that is told to end, ends well.
-                    ended = &mut serving => ended,
-                    number = signals.next() => return Err(Failure::signal(number)),
-                }
-            }
-        };
-        Ok(ended?)
+        signals::serve(&mut signals, &stop, || (), bound.serve(stop.clone())).await
     })
 }

@@ -13,7 +13,7 @@ use crate::cli::{WorkerArgs, WorkerKind};
 use crate::lockfile;
 use crate::report::Failure;
 use crate::session::Session;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
 /// Threads that move bytes. They never compute, so two are enough for any number of requests.
 const IO_THREADS: usize = 2;
@@ -51,17 +51,8 @@ pub(super) fn run(session: &Session, args: WorkerArgs) -> Result<(), Failure> {
             stop: stop.clone(),
             reload,
         };
-        let work = speech_flow_speech_worker::run(listener, options);
-        tokio::pin!(work);
-        tokio::select! {
-            ended = &mut work => return Ok(ended?),
-            _ = signals.next() => stop.cancel(),
-        }
-        session.printer.note("ending: what was taken is finished; a second signal ends at once");
-        tokio::select! {
-            ended = &mut work => Ok(ended?),
-            number = signals.next() => Err(Failure::signal(number)),
-        }
+        let told = || session.printer.note("ending: what was taken is finished; a second signal ends at once");
+        signals::serve(&mut signals, &stop, told, speech_flow_speech_worker::run(listener, options)).await
     });
     runtime.shutdown_background();
     ended
