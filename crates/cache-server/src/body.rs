@@ -44,7 +44,7 @@ impl Sending {
     pub(crate) fn sent(&mut self, bytes: u64) {
         self.sent += bytes;
         let metrics = &self.server.inner.metrics;
-        if self.source == "cache" { &metrics.bytes_from_cache } else { &metrics.bytes_from_hub }.add(bytes);
+        if self.source == "cache" { &metrics.bytes_from_cache } else { &metrics.bytes_from_hub }.inc_by(bytes);
     }
 }
 
@@ -128,7 +128,7 @@ pub(crate) fn following(server: &Server, flight: Arc<Flight>, range: Range<u64>,
             }
             Ok(None) => Ok(None),
             Err(error) => {
-                follower.server.inner.metrics.cut_off.add(1);
+                follower.server.inner.metrics.cut_off.inc_by(1);
                 tracing::warn!(repo = %follower.flight.repo, file = %follower.flight.file.path, %error, "an answer is cut off");
                 Err(error)
             }

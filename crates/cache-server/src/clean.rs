@@ -33,7 +33,7 @@ impl Server {
             for cache in server.caches() {
                 match clean(cache, server.inner.settings.max_size, coming) {
                     Ok(Some(report)) => {
-                        server.inner.metrics.evicted_bytes.add(report.freed_bytes);
+                        server.inner.metrics.evicted_bytes.inc_by(report.freed_bytes);
                         let (freed, removed) = (report.freed_bytes, report.removed.len());
                         tracing::info!(freed, removed, cache = %cache.layout().root().display(), "room was made");
                     }

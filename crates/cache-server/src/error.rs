@@ -24,6 +24,9 @@ pub enum Error {
     /// The object store cannot be reached with these settings.
     #[error("the settings of the object store cannot be used")]
     Store(#[source] object_store::Error),
+    /// Something cannot be counted.
+    #[error("the metrics cannot be made")]
+    Metrics(#[source] prometheus::Error),
     /// The listening socket failed.
     #[error("the server ended")]
     Serve(#[source] std::io::Error),

@@ -271,7 +271,7 @@ impl Server {
 
     fn note_staleness<V>(&self, kept: &Kept<V>) {
         if let Some(why) = &kept.stale {
-            self.inner.metrics.stale.add(1);
+            self.inner.metrics.stale.inc_by(1);
             tracing::debug!(?why, "old metadata is served");
         }
     }

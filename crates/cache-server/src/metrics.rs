@@ -1,94 +1,48 @@
-//! Counters, gauges and histograms, and their text for Prometheus.
+//! What is counted, for Prometheus and for the page.
 //!
 //! Labels come from closed sets: endpoints, statuses, outcomes, and the models that the configuration or the
 //! lockfile names. No path, address or token is ever one.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus::core::Collector;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, Result, TextEncoder,
+};
 use speech_flow_model_hub::HubError;
 
 /// Upper bounds of the duration histograms, in seconds.
-const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
-
-/// Only grows.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    pub(crate) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Goes up and down.
-#[derive(Debug, Default)]
-pub(crate) struct Gauge(AtomicI64);
-
-impl Gauge {
-    pub(crate) fn add(&self, more: i64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Counters by labels.
-#[derive(Debug, Default)]
-struct Family<const N: usize>(Mutex<BTreeMap<[String; N], u64>>);
-
-impl<const N: usize> Family<N> {
-    fn add(&self, labels: [&str; N], more: u64) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(labels.map(str::to_owned)).or_default() += more;
-    }
-
-    fn sum(&self, is_meant: impl Fn(&[String; N]) -> bool) -> u64 {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().filter(|(labels, _)| is_meant(labels)).map(|(_, count)| count).sum()
-    }
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Histogram {
-    buckets: [u64; BOUNDS.len()],
-    count: u64,
-    seconds: f64,
-}
+const BOUNDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
 
 /// Everything that is measured.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Metrics {
+    registry: Registry,
     known_models: Vec<String>,
-    requests: Family<2>,
-    lookups: Family<1>,
-    upstream_requests: Family<2>,
-    model_bytes: Family<2>,
-    durations: Mutex<BTreeMap<String, Histogram>>,
-    first_bytes: Mutex<BTreeMap<String, Histogram>>,
-    pub(crate) bytes_from_cache: Counter,
-    pub(crate) bytes_from_hub: Counter,
-    pub(crate) upstream_bytes: Counter,
-    pub(crate) verification_failures: Counter,
-    pub(crate) quarantined: Counter,
-    pub(crate) retries: Counter,
-    pub(crate) stale: Counter,
-    pub(crate) cut_off: Counter,
-    pub(crate) evicted_bytes: Counter,
-    pub(crate) in_flight: Gauge,
-    pub(crate) streaming: Gauge,
-    pub(crate) fetching: Gauge,
-    pub(crate) waiting_fetches: Gauge,
-    pub(crate) connections: Gauge,
+    requests: IntCounterVec,
+    lookups: IntCounterVec,
+    upstream_requests: IntCounterVec,
+    model_bytes: IntCounterVec,
+    durations: HistogramVec,
+    first_bytes: HistogramVec,
+    disk_free: IntGaugeVec,
+    disk_total: IntGaugeVec,
+    disk_used: IntGaugeVec,
+    leases: IntGauge,
+    pub(crate) bytes_from_cache: IntCounter,
+    pub(crate) bytes_from_hub: IntCounter,
+    pub(crate) upstream_bytes: IntCounter,
+    pub(crate) verification_failures: IntCounter,
+    pub(crate) quarantined: IntCounter,
+    pub(crate) retries: IntCounter,
+    pub(crate) stale: IntCounter,
+    pub(crate) cut_off: IntCounter,
+    pub(crate) evicted_bytes: IntCounter,
+    pub(crate) in_flight: IntGauge,
+    pub(crate) streaming: IntGauge,
+    pub(crate) fetching: IntGauge,
+    pub(crate) waiting_fetches: IntGauge,
+    pub(crate) connections: IntGauge,
 }
 
 /// Whether a file was there.
@@ -121,26 +75,78 @@ pub(crate) struct VolumeNumbers {
 }
 
 impl Metrics {
-    pub(crate) fn new(known_models: Vec<String>) -> Self {
-        Self { known_models, ..Self::default() }
+    /// Metrics that are all zero.
+    ///
+    /// # Errors
+    /// For a name or label that makes no metric; a test makes them all.
+    pub(crate) fn new(known_models: Vec<String>) -> Result<Self> {
+        let registry = Registry::new_custom(Some("speech_flow_server".to_owned()), None)?;
+        let register = Registering(&registry);
+        let sent = register.counters("sent_bytes_total", "Bytes of files sent to clients, by source.", &["source"])?;
+        Ok(Self {
+            known_models,
+            requests: register.counters("requests_total", "Requests answered.", &["endpoint", "status"])?,
+            lookups: register.counters(
+                "lookups_total",
+                "Files asked for, by whether they were in the cache.",
+                &["outcome"],
+            )?,
+            upstream_requests: register.counters(
+                "upstream_requests_total",
+                "Requests to the hub or the object store.",
+                &["kind", "outcome"],
+            )?,
+            model_bytes: register.counters(
+                "model_bytes_total",
+                "Bytes of files sent to clients, by model and source.",
+                &["model", "source"],
+            )?,
+            durations: register.durations(
+                "request_duration_seconds",
+                "Time to answer a request, its body included.",
+                &["endpoint"],
+            )?,
+            first_bytes: register.durations("first_byte_seconds", "Time to the first byte of a file.", &["outcome"])?,
+            disk_free: register.gauges("disk_free_bytes", "Bytes free on the cache's volume.", &["cache"])?,
+            disk_total: register.gauges("disk_total_bytes", "Size of the cache's volume.", &["cache"])?,
+            disk_used: register.gauges("disk_used_bytes", "Bytes in use on the cache's volume.", &["cache"])?,
+            leases: register.gauge("leases", "Leases that this server holds.")?,
+            bytes_from_cache: sent.with_label_values(&["cache"]),
+            bytes_from_hub: sent.with_label_values(&["hub"]),
+            upstream_bytes: register
+                .counter("upstream_bytes_total", "Bytes of files received from the hub or the object store.")?,
+            verification_failures: register.counter("verification_failures_total", "Files whose bytes were wrong.")?,
+            quarantined: register.counter("quarantined_total", "Files put away because their bytes were wrong.")?,
+            retries: register.counter("retries_total", "Requests for parts of files that were repeated.")?,
+            stale: register.counter("stale_total", "Answers given from old metadata.")?,
+            cut_off: register
+                .counter("cut_off_total", "Answers cut off because their bytes turned out wrong or did not come.")?,
+            evicted_bytes: register.counter("evicted_bytes_total", "Bytes removed to make room.")?,
+            in_flight: register.gauge("requests_in_flight", "Requests being answered.")?,
+            streaming: register.gauge("streams_in_flight", "Files being sent.")?,
+            fetching: register.gauge("fetches_in_flight", "Files being fetched from the hub.")?,
+            waiting_fetches: register.gauge("fetches_waiting", "Files waiting for their turn to be fetched.")?,
+            connections: register.gauge("connections", "Open connections of clients.")?,
+            registry,
+        })
     }
 
     pub(crate) fn request(&self, endpoint: &str, status: u16, took: Duration) {
-        self.requests.add([endpoint, &status.to_string()], 1);
-        observe(&self.durations, endpoint, took);
+        self.requests.with_label_values(&[endpoint, &status.to_string()]).inc();
+        self.durations.with_label_values(&[endpoint]).observe(took.as_secs_f64());
     }
 
     pub(crate) fn lookup(&self, lookup: Lookup) {
-        self.lookups.add([lookup.label()], 1);
+        self.lookups.with_label_values(&[lookup.label()]).inc();
     }
 
     pub(crate) fn first_byte(&self, lookup: Lookup, took: Duration) {
-        observe(&self.first_bytes, lookup.label(), took);
+        self.first_bytes.with_label_values(&[lookup.label()]).observe(took.as_secs_f64());
     }
 
     pub(crate) fn model_bytes(&self, repo: &str, source: &str, bytes: u64) {
         let known = self.known_models.iter().find(|known| *known == repo);
-        self.model_bytes.add([known.map_or("other", String::as_str), source], bytes);
+        self.model_bytes.with_label_values(&[known.map_or("other", String::as_str), source]).inc_by(bytes);
     }
 
     pub(crate) fn upstream_request(&self, kind: &str, error: Option<&HubError>) {
@@ -156,154 +162,73 @@ impl Metrics {
             Some(HubError::Unauthorized { .. } | HubError::Gated { .. } | HubError::Disabled { .. }) => "refused",
             Some(_) => "unusable",
         };
-        self.upstream_requests.add([kind, outcome], 1);
+        self.upstream_requests.with_label_values(&[kind, outcome]).inc();
     }
 
     /// Range requests that the fetcher made; what failed of them was repeated.
     pub(crate) fn upstream_ranges(&self, requests: u64, retries: u64) {
-        self.upstream_requests.add(["range", "ok"], requests.saturating_sub(retries));
-        self.upstream_requests.add(["range", "repeated"], retries);
-        self.retries.add(retries);
+        self.upstream_requests.with_label_values(&["range", "ok"]).inc_by(requests.saturating_sub(retries));
+        self.upstream_requests.with_label_values(&["range", "repeated"]).inc_by(retries);
+        self.retries.inc_by(retries);
     }
 
     /// Hits among all lookups.
     pub(crate) fn hit_ratio(&self) -> Option<f64> {
-        let all = self.lookups.sum(|_| true);
-        let hits = self.lookups.sum(|[lookup]| lookup == Lookup::Hit.label());
-        (all > 0).then(|| hits as f64 / all as f64)
+        let count = |lookup: Lookup| self.lookups.with_label_values(&[lookup.label()]).get();
+        let all: u64 = [Lookup::Hit, Lookup::Miss, Lookup::Follow].into_iter().map(count).sum();
+        (all > 0).then(|| count(Lookup::Hit) as f64 / all as f64)
     }
 
     /// The text for Prometheus.
-    pub(crate) fn render(&self, volumes: &[VolumeNumbers], leases: usize) -> String {
-        let mut text = Text::default();
-        let family = |text: &mut Text, name, help, labels: &[&str], counts: Vec<(Vec<String>, u64)>| {
-            text.head(name, "counter", help);
-            for (values, count) in counts {
-                text.sample(name, labels, &values, count as f64);
-            }
-        };
-        family(&mut text, "requests_total", "Requests answered.", &["endpoint", "status"], listed(&self.requests));
-        family(
-            &mut text,
-            "lookups_total",
-            "Files asked for, by whether they were in the cache.",
-            &["outcome"],
-            listed(&self.lookups),
-        );
-        family(
-            &mut text,
-            "upstream_requests_total",
-            "Requests to the hub.",
-            &["kind", "outcome"],
-            listed(&self.upstream_requests),
-        );
-        family(
-            &mut text,
-            "model_bytes_total",
-            "Bytes of files sent to clients, by model and source.",
-            &["model", "source"],
-            listed(&self.model_bytes),
-        );
-        let by_source = vec![
-            (vec!["cache".to_owned()], self.bytes_from_cache.get()),
-            (vec!["hub".to_owned()], self.bytes_from_hub.get()),
-        ];
-        family(&mut text, "sent_bytes_total", "Bytes of files sent to clients, by source.", &["source"], by_source);
-        for (name, help, counter) in [
-            ("upstream_bytes_total", "Bytes of files received from the hub.", &self.upstream_bytes),
-            ("verification_failures_total", "Files whose bytes were wrong.", &self.verification_failures),
-            ("quarantined_total", "Files put away because their bytes were wrong.", &self.quarantined),
-            ("retries_total", "Requests for parts of files that were repeated.", &self.retries),
-            ("stale_total", "Answers given from old metadata.", &self.stale),
-            ("cut_off_total", "Answers cut off because their bytes turned out wrong or did not come.", &self.cut_off),
-            ("evicted_bytes_total", "Bytes removed to make room.", &self.evicted_bytes),
-        ] {
-            family(&mut text, name, help, &[], vec![(Vec::new(), counter.get())]);
+    ///
+    /// # Errors
+    /// For a value that has no text.
+    pub(crate) fn render(&self, volumes: &[VolumeNumbers], leases: usize) -> Result<String> {
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.leases.set(i64::try_from(leases).unwrap_or(i64::MAX));
+        for volume in volumes {
+            let cache = &[volume.cache];
+            self.disk_free.with_label_values(cache).set(whole(volume.free));
+            self.disk_total.with_label_values(cache).set(whole(volume.total));
+            self.disk_used.with_label_values(cache).set(whole(volume.total.saturating_sub(volume.free)));
         }
-        for (name, help, gauge) in [
-            ("requests_in_flight", "Requests being answered.", self.in_flight.get()),
-            ("streams_in_flight", "Files being sent.", self.streaming.get()),
-            ("fetches_in_flight", "Files being fetched from the hub.", self.fetching.get()),
-            ("fetches_waiting", "Files waiting for their turn to be fetched.", self.waiting_fetches.get()),
-            ("connections", "Open connections of clients.", self.connections.get()),
-            ("leases", "Leases that this server holds.", i64::try_from(leases).unwrap_or(i64::MAX)),
-        ] {
-            text.head(name, "gauge", help);
-            text.sample(name, &[], &[], gauge as f64);
-        }
-        for (name, help, of) in [
-            (
-                "disk_free_bytes",
-                "Bytes free on the cache's volume.",
-                (|volume| volume.free) as fn(&VolumeNumbers) -> u64,
-            ),
-            ("disk_total_bytes", "Size of the cache's volume.", |volume| volume.total),
-            ("disk_used_bytes", "Bytes in use on the cache's volume.", |volume| {
-                volume.total.saturating_sub(volume.free)
-            }),
-        ] {
-            text.head(name, "gauge", help);
-            for volume in volumes {
-                text.sample(name, &["cache"], &[volume.cache.to_owned()], of(volume) as f64);
-            }
-        }
-        text.histogram(
-            "request_duration_seconds",
-            "Time to answer a request, its body included.",
-            "endpoint",
-            &self.durations,
-        );
-        text.histogram("first_byte_seconds", "Time to the first byte of a file.", "outcome", &self.first_bytes);
-        text.0
+        encode(&self.registry)
     }
 }
 
-fn observe(histograms: &Mutex<BTreeMap<String, Histogram>>, label: &str, took: Duration) {
-    let mut histograms = histograms.lock().unwrap_or_else(PoisonError::into_inner);
-    let histogram = histograms.entry(label.to_owned()).or_default();
-    let seconds = took.as_secs_f64();
-    for (bucket, bound) in histogram.buckets.iter_mut().zip(BOUNDS) {
-        *bucket += u64::from(seconds <= bound);
-    }
-    (histogram.count, histogram.seconds) = (histogram.count + 1, histogram.seconds + seconds);
+/// What a registry holds, as text.
+pub(crate) fn encode(registry: &Registry) -> Result<String> {
+    TextEncoder::new().encode_to_string(&registry.gather())
 }
 
-fn listed<const N: usize>(family: &Family<N>) -> Vec<(Vec<String>, u64)> {
-    let counts = family.0.lock().unwrap_or_else(PoisonError::into_inner);
-    counts.iter().map(|(labels, count)| (labels.to_vec(), *count)).collect()
-}
+/// Makes metrics and puts them into a registry.
+pub(crate) struct Registering<'a>(pub(crate) &'a Registry);
 
-/// Source: Prometheus text exposition format, version 0.0.4.
-#[derive(Debug, Default)]
-struct Text(String);
-
-impl Text {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a `String` cannot fail, here and below.
-        let _ = writeln!(self.0, "# HELP speech_flow_server_{name} {help}\n# TYPE speech_flow_server_{name} {kind}");
+impl Registering<'_> {
+    fn put<T: Collector + Clone + 'static>(&self, made: Result<T>) -> Result<T> {
+        let metric = made?;
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
     }
 
-    fn sample(&mut self, name: &str, labels: &[&str], values: &[String], value: f64) {
-        let pairs: Vec<String> = labels
-            .iter()
-            .zip(values)
-            .map(|(label, value)| format!("{label}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")))
-            .collect();
-        let labels = if pairs.is_empty() { String::new() } else { format!("{{{}}}", pairs.join(",")) };
-        let _ = writeln!(self.0, "speech_flow_server_{name}{labels} {value}");
+    pub(crate) fn counter(&self, name: &str, help: &str) -> Result<IntCounter> {
+        self.put(IntCounter::new(name, help))
     }
 
-    fn histogram(&mut self, name: &str, help: &str, label: &str, histograms: &Mutex<BTreeMap<String, Histogram>>) {
-        self.head(name, "histogram", help);
-        for (value, histogram) in histograms.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let bounds = BOUNDS.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
-            for (bound, count) in bounds.zip(histogram.buckets.iter().chain([&histogram.count])) {
-                let (bucket, values) = (format!("{name}_bucket"), [value.clone(), bound]);
-                self.sample(&bucket, &[label, "le"], &values, *count as f64);
-            }
-            self.sample(&format!("{name}_sum"), &[label], std::slice::from_ref(value), histogram.seconds);
-            self.sample(&format!("{name}_count"), &[label], std::slice::from_ref(value), histogram.count as f64);
-        }
+    pub(crate) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+        self.put(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
+        self.put(IntGauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.put(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn durations(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
+        self.put(HistogramVec::new(HistogramOpts::new(name, help).buckets(BOUNDS.to_vec()), labels))
     }
 }
 
@@ -313,13 +238,13 @@ mod tests {
 
     #[test]
     fn the_text_is_what_prometheus_reads() {
-        let metrics = Metrics::new(vec!["o/r".to_owned()]);
+        let metrics = Metrics::new(vec!["o/r".to_owned()]).expect("names and labels are sound");
         metrics.request("resolve", 200, Duration::from_millis(20));
         metrics.lookup(Lookup::Hit);
         metrics.lookup(Lookup::Miss);
         metrics.model_bytes("o/r", "cache", 5);
         metrics.model_bytes("some/private-name", "cache", 7);
-        let text = metrics.render(&[VolumeNumbers { cache: "hub", free: 1, total: 3 }], 0);
+        let text = metrics.render(&[VolumeNumbers { cache: "hub", free: 1, total: 3 }], 0).expect("text");
         for line in [
             "# TYPE speech_flow_server_requests_total counter",
             "speech_flow_server_requests_total{endpoint=\"resolve\",status=\"200\"} 1",

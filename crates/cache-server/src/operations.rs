@@ -57,12 +57,12 @@ pub(crate) async fn metrics(State(server): State<Server>) -> Response {
         let volumes = volumes(&server);
         let leases = server.inner.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let leases = leases.values().filter(|lease| lease.strong_count() > 0).count();
-        let store = server.inner.tier.as_ref().map(|tier| tier.render()).unwrap_or_default();
-        server.inner.metrics.render(&volumes, leases) + &store
+        let store = server.inner.tier.as_ref().map_or(Ok(String::new()), |tier| tier.render())?;
+        Ok::<_, prometheus::Error>(server.inner.metrics.render(&volumes, leases)? + &store)
     });
     match taken.await {
-        Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
-        Err(_) => Refusal::internal("the metrics could not be taken").into_response(),
+        Ok(Ok(text)) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        _ => Refusal::internal("the metrics could not be taken").into_response(),
     }
 }
 

@@ -133,7 +133,7 @@ impl Server {
                 trusted: Trusted::new(state_dir.join("verified")),
                 leases: Mutex::default(),
                 jobs: Jobs::default(),
-                metrics: Metrics::new(known_models(&config, lockfile.as_ref())),
+                metrics: Metrics::new(known_models(&config, lockfile.as_ref())).map_err(Error::Metrics)?,
                 log: ProblemLog::default(),
                 state_dir,
                 stop: CancellationToken::new(),

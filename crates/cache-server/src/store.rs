@@ -138,11 +138,11 @@ impl Server {
             FileVerdict::Missing => return Ok(false),
             FileVerdict::Corrupt { actual, .. } => actual,
         };
-        self.inner.metrics.verification_failures.add(1);
+        self.inner.metrics.verification_failures.inc_by(1);
         let message = format!("`{}` of `{repo}` was damaged in the cache: it is put away and fetched again", file.path);
         self.inner.log.note(message, Some("check the volume and who else writes to it".to_owned()));
         match cache.quarantine_file(repo, commit, file, actual, "found damaged by the cache server") {
-            Ok(_) => self.inner.metrics.quarantined.add(1),
+            Ok(_) => self.inner.metrics.quarantined.inc_by(1),
             Err(error) => self.inner.log.problem("a damaged file could not be put away", &error, None::<String>),
         }
         Ok(false)

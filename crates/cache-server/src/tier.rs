@@ -88,14 +88,14 @@ impl Tier {
             fills: settings.uploads.value,
             takes_private: settings.private.value,
             knowledge: Knowledge::default(),
-            counts: Counts::default(),
+            counts: Counts::new().map_err(Error::Metrics)?,
             upload_turns: Semaphore::new(UPLOADS_AT_ONCE),
             upload_places: Arc::new(Semaphore::new(MOST_UPLOADS)),
         })))
     }
 
     /// What was counted, for Prometheus.
-    pub(crate) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> prometheus::Result<String> {
         self.counts.render()
     }
 
@@ -120,7 +120,7 @@ impl Server {
         if !tier.knowledge.distrust(&file.digest, Instant::now()) {
             return;
         }
-        tier.counts.damaged.add(1);
+        tier.counts.damaged.inc_by(1);
         let removed = tokio::time::timeout(REMOVAL_PATIENCE, tier.objects.delete(&tier.place(&file.digest))).await;
         let (outcome, hint) = match removed {
             Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => ("it was removed", None),

@@ -61,7 +61,7 @@ impl Server {
                 }
                 Err(mismatch) => mismatch,
             };
-            self.inner.metrics.verification_failures.add(1);
+            self.inner.metrics.verification_failures.inc_by(1);
             self.distrust_object(file).await;
             if attempt == ATTEMPTS_AT_INTEGRITY {
                 return Err(self.give_up(&cache, file, mismatch));
@@ -263,7 +263,7 @@ impl Server {
         let what = seems.map(|seems| format!("; it seems to be {seems}")).unwrap_or_default();
         let message = format!("the hub sent `{}` twice with a wrong digest{what}", file.path);
         match cache.quarantine(mismatch, &message) {
-            Ok(_) => self.inner.metrics.quarantined.add(1),
+            Ok(_) => self.inner.metrics.quarantined.inc_by(1),
             Err(error) => tracing::warn!(%error, "a damaged file was deleted, its reason could not be kept"),
         }
         self.inner
@@ -362,7 +362,7 @@ impl std::fmt::Debug for Received {
 
 impl Progress for Received {
     fn received(&self, bytes: u64) {
-        self.server.inner.metrics.upstream_bytes.add(bytes);
+        self.server.inner.metrics.upstream_bytes.inc_by(bytes);
     }
 
     fn waiting(&self, reason: &WaitReason, delay: Duration) {

@@ -1,8 +1,8 @@
-//! What is counted, and its text for Prometheus.
+//! What is counted of the object store.
 
-use std::fmt::Write as _;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Registry, Result};
 
-use crate::metrics::{Counter, Gauge};
+use crate::metrics::{Registering, encode};
 
 /// What came of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,82 +42,102 @@ pub(super) enum Uploaded {
     Stopped,
 }
 
-const READS: [(Read, &str); 6] = [
-    (Read::Hit, "hit"),
-    (Read::Miss, "miss"),
-    (Read::Error, "error"),
-    (Read::Slow, "slow"),
-    (Read::Damaged, "damaged"),
-    (Read::Skipped, "skipped"),
+const READS: [Read; 6] = [Read::Hit, Read::Miss, Read::Error, Read::Slow, Read::Damaged, Read::Skipped];
+
+const UPLOADS: [Uploaded; 8] = [
+    Uploaded::Stored,
+    Uploaded::Present,
+    Uploaded::LeftToAnother,
+    Uploaded::Private,
+    Uploaded::Gone,
+    Uploaded::Crowded,
+    Uploaded::Failed,
+    Uploaded::Stopped,
 ];
 
-const UPLOADS: [(Uploaded, &str); 8] = [
-    (Uploaded::Stored, "stored"),
-    (Uploaded::Present, "present"),
-    (Uploaded::LeftToAnother, "left-to-another"),
-    (Uploaded::Private, "private"),
-    (Uploaded::Gone, "gone"),
-    (Uploaded::Crowded, "crowded"),
-    (Uploaded::Failed, "failed"),
-    (Uploaded::Stopped, "stopped"),
-];
+impl Read {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Error => "error",
+            Self::Slow => "slow",
+            Self::Damaged => "damaged",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl Uploaded {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Present => "present",
+            Self::LeftToAnother => "left-to-another",
+            Self::Private => "private",
+            Self::Gone => "gone",
+            Self::Crowded => "crowded",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
 
 /// Everything that is counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counts {
-    reads: [Counter; READS.len()],
-    uploads: [Counter; UPLOADS.len()],
-    pub(super) read_bytes: Counter,
-    pub(super) uploaded_bytes: Counter,
+    registry: Registry,
+    reads: IntCounterVec,
+    uploads: IntCounterVec,
+    pub(super) read_bytes: IntCounter,
+    pub(super) uploaded_bytes: IntCounter,
     /// Objects whose bytes were wrong.
-    pub(super) damaged: Counter,
-    pub(super) uploading: Gauge,
+    pub(super) damaged: IntCounter,
+    pub(super) uploading: IntGauge,
 }
 
 impl Counts {
-    pub(super) fn read(&self, outcome: Read) {
-        for ((known, _), counter) in READS.iter().zip(&self.reads) {
-            counter.add(u64::from(*known == outcome));
+    /// Counts that are all zero.
+    ///
+    /// # Errors
+    /// For a name or label that makes no metric; a test makes them all.
+    pub(super) fn new() -> Result<Self> {
+        let registry = Registry::new_custom(Some("speech_flow_server_store".to_owned()), None)?;
+        let register = Registering(&registry);
+        let counts = Self {
+            reads: register.counters("requests_total", "Ranges of files asked of the object store.", &["outcome"])?,
+            uploads: register.counters("uploads_total", "Files put into the object store.", &["outcome"])?,
+            read_bytes: register.counter("read_bytes_total", "Bytes read from the object store.")?,
+            uploaded_bytes: register.counter("uploaded_bytes_total", "Bytes sent to the object store.")?,
+            damaged: register.counter("damaged_total", "Objects whose bytes were wrong.")?,
+            uploading: register.gauge("uploads_in_flight", "Uploads that run or wait.")?,
+            registry,
+        };
+        // An outcome that did not happen yet is a zero, not a gap.
+        for outcome in READS {
+            counts.reads.with_label_values(&[outcome.label()]);
         }
+        for outcome in UPLOADS {
+            counts.uploads.with_label_values(&[outcome.label()]);
+        }
+        Ok(counts)
+    }
+
+    pub(super) fn read(&self, outcome: Read) {
+        self.reads.with_label_values(&[outcome.label()]).inc();
     }
 
     pub(super) fn upload(&self, outcome: Uploaded) {
-        for ((known, _), counter) in UPLOADS.iter().zip(&self.uploads) {
-            counter.add(u64::from(*known == outcome));
-        }
+        self.uploads.with_label_values(&[outcome.label()]).inc();
     }
 
-    /// Source: Prometheus text exposition format, version 0.0.4.
-    pub(super) fn render(&self) -> String {
-        let mut text = String::new();
-        let reads = READS.iter().zip(&self.reads).map(|((_, label), counter)| (*label, counter));
-        let uploads = UPLOADS.iter().zip(&self.uploads).map(|((_, label), counter)| (*label, counter));
-        family(&mut text, "requests_total", "Ranges of files asked of the object store.", reads);
-        family(&mut text, "uploads_total", "Files put into the object store.", uploads);
-        for (name, kind, help, value) in [
-            ("read_bytes_total", "counter", "Bytes read from the object store.", self.read_bytes.get() as i64),
-            ("uploaded_bytes_total", "counter", "Bytes sent to the object store.", self.uploaded_bytes.get() as i64),
-            ("damaged_total", "counter", "Objects whose bytes were wrong.", self.damaged.get() as i64),
-            ("uploads_in_flight", "gauge", "Uploads that run or wait.", self.uploading.get()),
-        ] {
-            head(&mut text, name, kind, help);
-            // Writing to a `String` cannot fail, here and below.
-            let _ = writeln!(text, "speech_flow_server_store_{name} {value}");
-        }
-        text
+    /// The text for Prometheus.
+    ///
+    /// # Errors
+    /// For a value that has no text.
+    pub(super) fn render(&self) -> Result<String> {
+        encode(&self.registry)
     }
-}
-
-fn family<'a>(text: &mut String, name: &str, help: &str, counts: impl Iterator<Item = (&'a str, &'a Counter)>) {
-    head(text, name, "counter", help);
-    for (outcome, counter) in counts {
-        let _ = writeln!(text, "speech_flow_server_store_{name}{{outcome=\"{outcome}\"}} {}", counter.get());
-    }
-}
-
-fn head(text: &mut String, name: &str, kind: &str, help: &str) {
-    let _ =
-        writeln!(text, "# HELP speech_flow_server_store_{name} {help}\n# TYPE speech_flow_server_store_{name} {kind}");
 }
 
 #[cfg(test)]
@@ -126,11 +146,11 @@ mod tests {
 
     #[test]
     fn outcomes_are_told_apart() {
-        let counts = Counts::default();
+        let counts = Counts::new().expect("names and labels are sound");
         counts.read(Read::Slow);
         counts.upload(Uploaded::LeftToAnother);
-        counts.read_bytes.add(7);
-        let text = counts.render();
+        counts.read_bytes.inc_by(7);
+        let text = counts.render().expect("text");
         for line in [
             "speech_flow_server_store_requests_total{outcome=\"slow\"} 1",
             "speech_flow_server_store_requests_total{outcome=\"hit\"} 0",

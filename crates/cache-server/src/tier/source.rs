@@ -154,7 +154,7 @@ impl Reading {
             Ok(Some(Ok(bytes))) => {
                 let length = bytes.len() as u64;
                 self.at += length;
-                self.tier.counts.read_bytes.add(length);
+                self.tier.counts.read_bytes.inc_by(length);
                 Ok(Some(bytes))
             }
             Ok(None) if self.at >= self.range.end => {

@@ -152,7 +152,7 @@ impl Tier {
         };
         match put {
             Ok(_) => {
-                self.counts.uploaded_bytes.add(file.size);
+                self.counts.uploaded_bytes.inc_by(file.size);
                 Ok(Uploaded::Stored)
             }
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Uploaded::Present),
@@ -201,7 +201,7 @@ impl Tier {
                 continue;
             }
             if let Some(sent) = on_their_way.next().await {
-                self.counts.uploaded_bytes.add(sent?);
+                self.counts.uploaded_bytes.inc_by(sent?);
             }
         }
         Ok(())
