@@ -92,6 +92,17 @@ impl Server {
     }
 }
 
+/// What the store has in the place of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// The blob, by its length, and not known to be damaged.
+    Whole,
+    /// Something else.
+    Other,
+    /// Nothing.
+    Nothing,
+}
+
 impl Tier {
     /// Puts a blob into the store, unless it is there.
     async fn put(
@@ -101,20 +112,15 @@ impl Tier {
         stop: &CancellationToken,
     ) -> Result<Uploaded, Error> {
         let place = self.place(&file.digest);
-        let looked = stop.run_until_cancelled(self.uploads.head(&place)).await;
-        let is_there = match looked {
+        let found = match stop.run_until_cancelled(self.look(&place, file)).await {
             None => return Ok(Uploaded::Stopped),
-            Some(Ok(found)) => {
-                if found.size == file.size && !self.knowledge.is_damaged(&file.digest) {
-                    return Ok(Uploaded::Present);
-                }
-                true
-            }
-            Some(Err(Error::NotFound { .. })) => false,
-            Some(Err(error)) => return Err(error),
+            Some(found) => found?,
         };
+        if found == Found::Whole {
+            return Ok(Uploaded::Present);
+        }
         let outcome = if file.size <= PART_BYTES {
-            let mode = if is_there { PutMode::Overwrite } else { PutMode::Create };
+            let mode = if found == Found::Other { PutMode::Overwrite } else { PutMode::Create };
             match stop.run_until_cancelled(self.put_whole(&place, file, bytes, mode)).await {
                 Some(outcome) => outcome?,
                 None => Uploaded::Stopped,
@@ -122,7 +128,7 @@ impl Tier {
         } else {
             let Some(claim) = Claim::take(self, &file.digest).await? else { return Ok(Uploaded::LeftToAnother) };
             let outcome = tokio::select! {
-                outcome = self.put_parts(&place, file, bytes, stop) => outcome,
+                outcome = self.put_claimed(&place, file, bytes, stop) => outcome,
                 () = claim.keep() => Ok(Uploaded::Failed),
             };
             claim.remove().await;
@@ -132,6 +138,33 @@ impl Tier {
             self.knowledge.stored(&file.digest);
         }
         Ok(outcome)
+    }
+
+    /// What the store has in the place of a blob.
+    async fn look(&self, place: &Path, file: &RemoteFile) -> Result<Found, Error> {
+        match self.uploads.head(place).await {
+            Ok(found) if found.size == file.size && !self.knowledge.is_damaged(&file.digest) => Ok(Found::Whole),
+            Ok(_) => Ok(Found::Other),
+            Err(Error::NotFound { .. }) => Ok(Found::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a large blob, for which this server has the claim.
+    async fn put_claimed(
+        &self,
+        place: &Path,
+        file: &RemoteFile,
+        bytes: &Arc<File>,
+        stop: &CancellationToken,
+    ) -> Result<Uploaded, Error> {
+        // Between the first look and the claim, the one who had the claim may have become done.
+        match stop.run_until_cancelled(self.look(place, file)).await {
+            None => Ok(Uploaded::Stopped),
+            Some(Ok(Found::Whole)) => Ok(Uploaded::Present),
+            Some(Ok(_)) => self.put_parts(place, file, bytes, stop).await,
+            Some(Err(error)) => Err(error),
+        }
     }
 
     async fn put_whole(
