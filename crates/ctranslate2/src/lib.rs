@@ -20,6 +20,7 @@
 //!
 //! None of this may run on a thread of an async runtime.
 
+mod allocator;
 mod error;
 mod files;
 mod library;
@@ -31,6 +32,7 @@ mod wait_policy;
 mod wav2vec2;
 mod whisper;
 
+pub use allocator::keep_large_blocks;
 pub use error::Error;
 pub use files::{ModelFile, ModelFiles};
 pub use library::{CTRANSLATE2_VERSION, Library};

@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use crate::allocator;
 use crate::error::Error;
 use crate::files::ModelFiles;
 use crate::library::Library;
@@ -96,5 +97,6 @@ impl Drop for Wav2Vec2 {
     fn drop(&mut self) {
         // SAFETY: the handle came from this library and is freed once.
         unsafe { (self.library.api().wav2vec2_free)(self.handle) }
+        allocator::give_back();
     }
 }

@@ -6,6 +6,7 @@ mod types;
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use crate::allocator;
 use crate::error::Error;
 use crate::files::{Lent, ModelFiles};
 use crate::library::Library;
@@ -226,6 +227,7 @@ impl Drop for Whisper {
     fn drop(&mut self) {
         // SAFETY: the handle came from this library and is freed once.
         unsafe { (self.library.api().whisper_free)(self.handle) }
+        allocator::give_back();
     }
 }
 
@@ -266,6 +268,7 @@ pub(crate) fn load(
         // SAFETY: `lent` stays where it is and the two others live during the call.
         unsafe { function(&files, &raw, &mut handle, answer) }
     });
+    allocator::give_back();
     if call.outcome() != Outcome::Done {
         let reason = call.text();
         if let Some(error) = lent.into_error(&reason) {

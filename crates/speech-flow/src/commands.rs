@@ -25,6 +25,7 @@ mod worker;
 use std::sync::Arc;
 
 use speech_flow_model_manager::config::LogFormat;
+use speech_flow_speech_engine::ctranslate2::keep_large_blocks;
 
 use crate::cli::{Command, GlobalArgs};
 use crate::logging;
@@ -34,6 +35,9 @@ use crate::session::Session;
 
 /// Runs a command. Those that need no configuration work without a valid one.
 pub(crate) fn run(global: &GlobalArgs, command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
+    if matches!(command, Command::Worker(_) | Command::Transcribe(_) | Command::Identify(_)) {
+        keep_large_blocks();
+    }
     let open = || Session::open(global, Arc::clone(printer));
     match command {
         Command::Preload(args) => preload::run(&open()?, &args),
