@@ -37,7 +37,7 @@ pub use backend::{AlignRequest, Backend, Encoded, Mel, ModelFacts, PromptShape};
 pub use batched::transcribe_batched;
 pub use detect::{LanguageDetection, LanguageDetectionOptions, detect_language};
 pub use model::WhisperModel;
-pub use options::{Clips, Prompt, Span, Task, TranscribeOptions, VadParameters};
+pub use options::{Clips, EncoderWindow, Prompt, Span, Task, TranscribeOptions, VadParameters};
 pub use segment::{Event, Segment, TranscriptionInfo, Word};
 pub use tokenizer::{SpecialTokens, Tokenizer, WordTokens};
 pub use transcribe::{Models, transcribe};

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use speech_flow_model_manager::config::{Config, Secret};
+use speech_flow_model_manager::config::{self, Config, Secret};
 use speech_flow_speech_engine::audio::{DecodeOptions, Limits};
+use speech_flow_speech_engine::whisper::EncoderWindow;
 use tokio::sync::Notify;
 
 use crate::Kind;
@@ -26,6 +27,8 @@ pub(crate) struct App {
     pub(crate) limits: AppLimits,
     pub(crate) api_key: Option<Secret>,
     pub(crate) temp_dir: PathBuf,
+    /// How much of the encoder's window is filled where a request does not say.
+    pub(crate) encoder_window: EncoderWindow,
     pub(crate) admission: Admission,
     pub(crate) health: Health,
     pub(crate) metrics: Arc<Metrics>,
@@ -59,6 +62,10 @@ impl App {
             },
             api_key: worker.api_key.value.clone(),
             temp_dir: worker.temp_dir.to_path_buf(),
+            encoder_window: match *worker.encoder_window {
+                config::EncoderWindow::Full => EncoderWindow::Full,
+                config::EncoderWindow::Fitted => EncoderWindow::Fitted,
+            },
             admission: Admission::new(door, FIRST_SPEED),
             health: Health::new(),
             metrics: Arc::new(Metrics::new()?),

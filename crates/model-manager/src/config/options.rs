@@ -9,7 +9,7 @@ use std::time::Duration;
 use speech_flow_model_types::{ByteSize, ModelSpec, Revision};
 use url::Url;
 
-use super::values::{self, ComputeType, Device, LogFormat, Parsed, Surroundings, VerifyAtStart};
+use super::values::{self, ComputeType, Device, EncoderWindow, LogFormat, Parsed, Surroundings, VerifyAtStart};
 use speech_flow_model_hub::Secret;
 
 /// One setting, as people see it.
@@ -188,6 +188,11 @@ options! {
     WORKER_MAX_BATCH: u32 = values::batch, IN_FILE {
         "worker.max-batch", ["WORKER_MAX_BATCH"], default: "`8`", takes: "a number from 1 to 128",
         "Windows of 30 s, of all requests, that are computed together."
+    }
+    WORKER_ENCODER_WINDOW: EncoderWindow = values::encoder_window, IN_FILE {
+        "worker.encoder-window", ["WORKER_ENCODER_WINDOW"], default: "`full`", takes: "`full` or `fitted`",
+        "What requests get that do not say: `fitted` encodes the sound and little of the silence that fills the window \
+         up to 30 s. Short clips cost a fraction, and some words come out otherwise."
     }
     WORKER_THREADS: u32 = values::threads, IN_FILE {
         "worker.threads", ["WORKER_THREADS"], default: "the processor limit, shared by the replicas",

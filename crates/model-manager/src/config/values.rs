@@ -89,6 +89,15 @@ pub enum VerifyAtStart {
     Full,
 }
 
+/// How much of the encoder's window a Whisper worker fills where a request does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EncoderWindow {
+    /// All of its 30 seconds, as the model was trained.
+    Full,
+    /// The sound and some silence.
+    Fitted,
+}
+
 /// A closed set of words.
 trait Words: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
@@ -123,6 +132,10 @@ impl Words for LogFormat {
 
 impl Words for VerifyAtStart {
     const WORDS: &'static [(&'static str, Self)] = &[("quick", Self::Quick), ("full", Self::Full)];
+}
+
+impl Words for EncoderWindow {
+    const WORDS: &'static [(&'static str, Self)] = &[("full", Self::Full), ("fitted", Self::Fitted)];
 }
 
 impl Device {
@@ -161,6 +174,10 @@ pub(crate) fn log_format(text: &str, _: &Surroundings<'_>) -> Parsed<LogFormat> 
 }
 
 pub(crate) fn verify_at_start(text: &str, _: &Surroundings<'_>) -> Parsed<VerifyAtStart> {
+    word(text)
+}
+
+pub(crate) fn encoder_window(text: &str, _: &Surroundings<'_>) -> Parsed<EncoderWindow> {
     word(text)
 }
 
@@ -379,6 +396,7 @@ shown! {
     ModelSpec => |spec| spec.name.clone();
     Revision => |revision| revision.to_string();
     SocketAddr => |address| address.to_string();
+    EncoderWindow => |window| window.word().to_owned();
     VerifyAtStart => |verify| verify.word().to_owned();
     Secret => |secret| secret.to_string();
     Device => |device| device.as_str().to_owned();

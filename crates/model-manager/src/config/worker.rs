@@ -9,7 +9,7 @@ use speech_flow_model_types::{ByteSize, ModelKind, ModelSpec};
 
 use super::layers::Layers;
 use super::origin::Setting;
-use super::values::VerifyAtStart;
+use super::values::{EncoderWindow, VerifyAtStart};
 use super::{Config, ConfigError, options};
 
 /// The voice activity detection model.
@@ -45,6 +45,8 @@ pub struct WorkerSettings {
     pub deadline: Setting<Duration>,
     /// Windows of one batch.
     pub max_batch: Setting<u32>,
+    /// How much of the encoder's window is filled where a request does not say.
+    pub encoder_window: Setting<EncoderWindow>,
     /// Threads of each replica; as many as the processor limit allows when `None`.
     pub threads: Setting<Option<u32>>,
     /// Copies of the model that work at the same time.
@@ -89,6 +91,7 @@ pub(super) fn load_worker(layers: &mut Layers<'_>) -> Result<WorkerSettings, Con
         max_requests: layers.setting(&options::WORKER_MAX_REQUESTS, || Ok(64))?,
         deadline: layers.setting(&options::WORKER_DEADLINE, || Ok(DEFAULT_DEADLINE))?,
         max_batch: layers.setting(&options::WORKER_MAX_BATCH, || Ok(8))?,
+        encoder_window: layers.setting(&options::WORKER_ENCODER_WINDOW, || Ok(EncoderWindow::Full))?,
         threads: layers.optional(&options::WORKER_THREADS)?,
         replicas: layers.setting(&options::WORKER_REPLICAS, || Ok(1))?,
         stuck_after: layers.setting(&options::WORKER_STUCK_AFTER, || Ok(DEFAULT_STUCK_AFTER))?,

@@ -110,11 +110,12 @@ impl<'a> WhisperFeatures<'a> {
         window
     }
 
-    /// [`WhisperFeatures::window`] filled up with zeros, or cut, to the encoder's 30 s: `[n_mels, 3000]`, row-major.
-    pub fn padded_window(&self, start: usize, frames: usize) -> Vec<f32> {
-        let frames = frames.min(self.frames().saturating_sub(start)).min(WINDOW_FRAMES);
-        let mut window = vec![0.0; self.n_mels() * WINDOW_FRAMES];
-        self.fill(start, frames, WINDOW_FRAMES, &mut window);
+    /// [`WhisperFeatures::window`] filled up with zeros, or cut, to `width` frames, 3,000 for the encoder's 30 s:
+    /// `[n_mels, width]`, row-major.
+    pub fn padded_window(&self, start: usize, frames: usize, width: usize) -> Vec<f32> {
+        let frames = frames.min(self.frames().saturating_sub(start)).min(width);
+        let mut window = vec![0.0; self.n_mels() * width];
+        self.fill(start, frames, width, &mut window);
         window
     }
 

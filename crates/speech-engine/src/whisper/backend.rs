@@ -33,7 +33,7 @@ impl ModelFacts {
     }
 }
 
-/// The log-mel spectrogram of one window: `[n_mels, 3000]`, row by row.
+/// The log-mel spectrogram of one window: `[n_mels, frames]`, row by row; 3,000 frames but where an option says less.
 pub type Mel = Vec<f32>;
 
 /// The encoder's output for one window, `[1, positions, width]`, on the device of the model.
@@ -44,7 +44,7 @@ pub trait Backend: Send + Sync {
     /// Facts of the model.
     fn model(&self) -> &ModelFacts;
 
-    /// Encodes windows of `[n_mels, 3000]`, one result for each.
+    /// Encodes windows of the same length, one result for each.
     ///
     /// # Errors
     ///

@@ -23,6 +23,7 @@ use crate::features::{WINDOW_FRAMES, WhisperFeatures, pad_or_trim};
 use crate::vad::{SpeechChunk, SpeechTimestampsMap};
 use crate::whisper::detect::{JoinedWindows, find_tongue};
 use crate::whisper::fallback::{Decoded, Decoder, is_silence, suppressed_tokens};
+use crate::whisper::options::most_tokens;
 use crate::whisper::pieces::{Cut, cut};
 use crate::whisper::prompt::{self, Parts};
 use crate::whisper::round::round;
@@ -58,7 +59,7 @@ pub fn transcribe_batched(
     let Cut { pieces, map, speech_samples } = cut(models, audio, options, cancel)?;
     let mut info = TranscriptionInfo::new(seconds(audio.samples().len()), seconds(speech_samples));
     let features = pieces.iter().map(|piece| features_of(piece, audio, models));
-    let windows = JoinedWindows::new(features, models.backend.model().n_mels());
+    let windows = JoinedWindows::new(features, models.backend.model().n_mels(), options.encoder_window());
     let (tongue, _) = find_tongue(models, options, windows, cancel, &mut info)?;
     on_event(Event::Started(info.clone()));
 
@@ -101,6 +102,8 @@ fn features_of(piece: &SpeechChunk, audio: &Audio, models: Models<'_>) -> Vec<f3
 /// A piece that is encoded.
 struct Piece<'a> {
     chunk: &'a SpeechChunk,
+    /// Frames of sound.
+    frames: usize,
     encoded: Encoded,
     tongue: Tongue,
 }
@@ -123,8 +126,8 @@ struct Batches<'a> {
 
 impl Batches<'_> {
     fn run(&mut self, chunks: &[SpeechChunk], first: bool, on_event: &mut dyn FnMut(Event)) -> Result<(), Error> {
-        let pieces = self.encode(chunks)?;
-        let decoded = self.decode(&pieces, first)?;
+        let mut pieces = self.encode(chunks)?;
+        let decoded = self.decode(&mut pieces, first)?;
         let mut heard = Vec::new();
         for (piece, decoded) in pieces.iter().zip(decoded) {
             self.info.windows += 1;
@@ -153,13 +156,17 @@ impl Batches<'_> {
     fn encode<'a>(&self, chunks: &'a [SpeechChunk]) -> Result<Vec<Piece<'a>>, Error> {
         let Decoder { backend, tokenizer, options, cancel, .. } = self.decoder;
         let n_mels = backend.model().n_mels();
-        let mut windows = Vec::with_capacity(chunks.len());
+        let mut features = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             if let Some(reason) = cancel.reason() {
                 return Err(Error::Canceled(reason));
             }
-            windows.push(pad_or_trim(&features_of(chunk, self.audio, self.models), n_mels, WINDOW_FRAMES));
+            features.push(features_of(chunk, self.audio, self.models));
         }
+        // The windows of a batch are of one length.
+        let frames = |piece: &Vec<f32>| (piece.len() / n_mels.max(1)).min(WINDOW_FRAMES);
+        let width = options.encoder_window().frames(features.iter().map(frames).max().unwrap_or(0));
+        let windows = features.iter().map(|piece| pad_or_trim(piece, n_mels, width)).collect();
         let encoded = backend.encode(windows, cancel)?;
         let mut tongues = vec![self.tongue.clone(); encoded.len()];
         if options.multilingual && backend.model().is_multilingual {
@@ -169,22 +176,49 @@ impl Batches<'_> {
                 }
             }
         }
-        let pieces = chunks.iter().zip(encoded).zip(tongues);
-        Ok(pieces.map(|((chunk, encoded), tongue)| Piece { chunk, encoded, tongue }).collect())
+        let pieces = chunks.iter().zip(&features).zip(encoded).zip(tongues);
+        let piece = |(((chunk, features), encoded), tongue)| Piece { chunk, frames: frames(features), encoded, tongue };
+        Ok(pieces.map(piece).collect())
     }
 
-    fn decode(&self, pieces: &[Piece<'_>], first: bool) -> Result<Vec<Decoded>, Error> {
+    fn decode(&self, pieces: &mut [Piece<'_>], first: bool) -> Result<Vec<Decoded>, Error> {
         let special = self.models.tokenizer.special();
         let prompts: Vec<Vec<u32>> =
             pieces.iter().enumerate().map(|(index, piece)| self.prompt(piece, first && index == 0)).collect();
-        let encoded: Vec<Encoded> = pieces.iter().map(|piece| piece.encoded.clone()).collect();
-        // A prefix takes the place of hotwords, so the first prompt may be of another shape than the others.
         let mut decoded = Vec::with_capacity(pieces.len());
+        // A prefix takes the place of hotwords, so the first prompt may be of another shape than the others.
         for group in prompts.chunk_by(|left, right| PromptShape::of(left, special) == PromptShape::of(right, special)) {
             let from = decoded.len();
-            decoded.extend(self.decoder.decode(&encoded[from..from + group.len()], group)?);
+            decoded.extend(self.decode_group(&mut pieces[from..from + group.len()], group)?);
         }
         Ok(decoded)
+    }
+
+    /// Decodes pieces whose prompts are alike. Those that were fitted to their sound and failed are heard again in
+    /// full.
+    fn decode_group(&self, pieces: &mut [Piece<'_>], prompts: &[Vec<u32>]) -> Result<Vec<Decoded>, Error> {
+        let Decoder { backend, cancel, options, .. } = self.decoder;
+        let encoded: Vec<Encoded> = pieces.iter().map(|piece| piece.encoded.clone()).collect();
+        let longest = pieces.iter().map(|piece| piece.frames).max().unwrap_or(0);
+        if !options.encoder_window().is_fitted(longest) {
+            return self.decoder.decode(&encoded, prompts);
+        }
+        let mut results = self.decoder.attempt(&encoded, prompts, most_tokens(longest))?;
+        let failed: Vec<usize> = (0..results.len()).filter(|index| results[*index].is_none()).collect();
+        if !failed.is_empty() {
+            let n_mels = backend.model().n_mels();
+            let features = failed.iter().map(|index| features_of(pieces[*index].chunk, self.audio, self.models));
+            let windows = features.map(|features| pad_or_trim(&features, n_mels, WINDOW_FRAMES)).collect();
+            let encoded = backend.encode(windows, cancel)?;
+            let prompts: Vec<Vec<u32>> = failed.iter().map(|index| prompts[*index].clone()).collect();
+            let decoded = self.decoder.decode(&encoded, &prompts)?;
+            for ((index, encoded), mut decoded) in failed.into_iter().zip(encoded).zip(decoded) {
+                decoded.fallbacks += 1;
+                pieces[index].encoded = encoded;
+                results[index] = Some(decoded);
+            }
+        }
+        Ok(results.into_iter().flatten().collect())
     }
 
     fn prompt(&self, piece: &Piece<'_>, first: bool) -> Vec<u32> {

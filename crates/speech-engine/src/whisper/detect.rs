@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::features::{WINDOW_FRAMES, WhisperFeatures, pad_or_trim};
 use crate::vad::{VadOptions, collect_chunks};
 use crate::whisper::tongue::{Tongue, code_of};
-use crate::whisper::{Backend, Encoded, Mel, Models, TranscribeOptions, TranscriptionInfo, speech};
+use crate::whisper::{Backend, Encoded, EncoderWindow, Mel, Models, TranscribeOptions, TranscriptionInfo, speech};
 
 /// The language of a clip.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +64,8 @@ pub fn detect_language(
     let window_samples = facts.chunk_length * crate::vad::SAMPLE_RATE;
     let samples = &samples[..samples.len().min(window_samples.saturating_mul(options.segments.max(1)))];
     let features = WhisperFeatures::new(&facts.mel, samples);
-    let mut windows = FeatureWindows::new(&features, 0, facts.chunk_length * super::FRAMES_PER_SECOND);
+    let mut windows =
+        FeatureWindows::new(&features, 0, facts.chunk_length * super::FRAMES_PER_SECOND, EncoderWindow::Full);
     let vote = Vote { segments: options.segments, threshold: options.threshold };
     Ok(vote.run(models.backend, &mut windows, cancel)?.detection)
 }
@@ -105,16 +106,34 @@ pub(super) fn collect_all(spans: &[crate::vad::SpeechSpan], samples: &[i16]) -> 
     collect_chunks(spans, f64::INFINITY).iter().flat_map(|chunk| chunk.collect(samples)).collect()
 }
 
-/// The windows of a clip from some frame on, each `[n_mels, 3000]`.
+/// The windows of a clip from some frame on.
 pub(super) struct FeatureWindows<'a> {
     features: &'a WhisperFeatures<'a>,
     at: usize,
+    end: usize,
     window_frames: usize,
+    encoder_window: EncoderWindow,
 }
 
 impl<'a> FeatureWindows<'a> {
-    pub(super) fn new(features: &'a WhisperFeatures<'a>, start: usize, window_frames: usize) -> Self {
-        Self { features, at: start, window_frames }
+    pub(super) fn new(
+        features: &'a WhisperFeatures<'a>,
+        start: usize,
+        window_frames: usize,
+        encoder_window: EncoderWindow,
+    ) -> Self {
+        // faster-whisper listens to one frame more than it transcribes, so that a window at the end of the audio is
+        // encoded twice. Where its results are not to be met to the last digit, once is enough.
+        let end = match encoder_window {
+            EncoderWindow::Full => features.frames(),
+            EncoderWindow::Fitted => features.frames() - 1,
+        };
+        Self { features, at: start, end, window_frames, encoder_window }
+    }
+
+    /// Frames of sound in the next window.
+    pub(super) fn frames(&self) -> usize {
+        self.end.saturating_sub(self.at).min(self.window_frames)
     }
 }
 
@@ -122,20 +141,21 @@ impl Iterator for FeatureWindows<'_> {
     type Item = Mel;
 
     fn next(&mut self) -> Option<Mel> {
-        if self.at >= self.features.frames() {
+        let frames = self.frames();
+        if frames == 0 {
             return None;
         }
-        let window = self.features.padded_window(self.at, self.window_frames);
+        let window = self.features.padded_window(self.at, frames, self.encoder_window.frames(frames));
         self.at += self.window_frames;
         Some(window)
     }
 }
 
-/// The features of several pieces, one right after the other, and one silent frame after them; in windows of
-/// `[n_mels, 3000]`.
+/// The features of several pieces, one right after the other, and one silent frame after them, in windows.
 pub(super) struct JoinedWindows<P> {
     pieces: P,
     n_mels: usize,
+    encoder_window: EncoderWindow,
     /// Features that are not given out yet, one row for each mel bin.
     rows: Vec<Vec<f32>>,
     ended: bool,
@@ -146,8 +166,8 @@ const SILENCE: f32 = -1.5;
 
 impl<P: Iterator<Item = Vec<f32>>> JoinedWindows<P> {
     /// `pieces` are `[n_mels, frames]`, each of its own length.
-    pub(super) fn new(pieces: P, n_mels: usize) -> Self {
-        Self { pieces, n_mels, rows: vec![Vec::new(); n_mels], ended: false }
+    pub(super) fn new(pieces: P, n_mels: usize, encoder_window: EncoderWindow) -> Self {
+        Self { pieces, n_mels, encoder_window, rows: vec![Vec::new(); n_mels], ended: false }
     }
 
     fn ready(&self) -> usize {
@@ -175,7 +195,7 @@ impl<P: Iterator<Item = Vec<f32>>> Iterator for JoinedWindows<P> {
             return None;
         }
         let window: Vec<f32> = self.rows.iter_mut().flat_map(|row| row.drain(..frames)).collect();
-        Some(pad_or_trim(&window, self.n_mels, WINDOW_FRAMES))
+        Some(pad_or_trim(&window, self.n_mels, self.encoder_window.frames(frames)))
     }
 }
 
@@ -240,7 +260,7 @@ mod tests {
     fn joined_windows_are_the_pieces_and_a_silent_frame() {
         // Two mel bins; pieces of 2000 and 1500 frames.
         let piece = |frames: usize, value: f32| [vec![value; frames], vec![-value; frames]].concat();
-        let mut windows = JoinedWindows::new([piece(2000, 1.0), piece(1500, 2.0)].into_iter(), 2);
+        let mut windows = JoinedWindows::new([piece(2000, 1.0), piece(1500, 2.0)].into_iter(), 2, EncoderWindow::Full);
         let first = windows.next().unwrap();
         assert_eq!((first[1999], first[2000], first[3000], first[5999]), (1.0, 2.0, -1.0, -2.0));
         let second = windows.next().unwrap();
@@ -250,7 +270,7 @@ mod tests {
 
     #[test]
     fn no_pieces_are_one_silent_frame() {
-        let mut windows = JoinedWindows::new(std::iter::empty(), 2);
+        let mut windows = JoinedWindows::new(std::iter::empty(), 2, EncoderWindow::Full);
         let only = windows.next().unwrap();
         assert_eq!((only[0], only[1], only[3000]), (SILENCE, 0.0, SILENCE));
         assert!(windows.next().is_none());

@@ -44,7 +44,7 @@ impl Decoder<'_> {
         for temperature in &self.options.temperature {
             let windows: Vec<Encoded> = open.iter().map(|window| windows[window.index].clone()).collect();
             let prompts: Vec<Vec<u32>> = open.iter().map(|window| prompts[window.index].clone()).collect();
-            let decoded = self.decode_once(&windows, &prompts, *temperature)?;
+            let decoded = self.decode_once(&windows, &prompts, *temperature, None)?;
             let mut failed = Vec::new();
             for (mut window, mut result) in open.into_iter().zip(decoded) {
                 result.fallbacks = window.all.len();
@@ -66,9 +66,37 @@ impl Decoder<'_> {
         Ok(results.into_iter().flatten().collect())
     }
 
-    fn decode_once(&self, windows: &[Encoded], prompts: &[Vec<u32>], temperature: f64) -> Result<Vec<Decoded>, Error> {
+    /// Decodes windows that are shorter than those that the model was trained on, once, at the first temperature.
+    /// `None` for a result that is not good enough, or that has not ended after `most` tokens: in such windows a model
+    /// may repeat itself.
+    pub(super) fn attempt(
+        &self,
+        windows: &[Encoded],
+        prompts: &[Vec<u32>],
+        most: usize,
+    ) -> Result<Vec<Option<Decoded>>, Error> {
+        let temperature = self.options.temperature.first().copied().unwrap_or_default();
+        let decoded = self.decode_once(windows, prompts, temperature, Some(most))?;
+        let has_ended = |result: &Decoded| result.tokens.len() < most;
+        Ok(decoded
+            .into_iter()
+            .map(|result| Some(result).filter(|result| has_ended(result) && self.is_good(result)))
+            .collect())
+    }
+
+    /// `most` is a limit of the new tokens, beside that of the options.
+    fn decode_once(
+        &self,
+        windows: &[Encoded],
+        prompts: &[Vec<u32>],
+        temperature: f64,
+        most: Option<usize>,
+    ) -> Result<Vec<Decoded>, Error> {
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
-        let options = self.generate_options(longest, temperature)?;
+        let mut options = self.generate_options(longest, temperature)?;
+        if let Some(most) = most {
+            options.max_length = options.max_length.min(longest + most);
+        }
         let generations = self.backend.generate(windows, prompts, &options, self.cancel)?;
         if generations.len() != windows.len() {
             return Err(Error::Unavailable { reason: "it gave another number of results than it got windows".into() });

@@ -7,12 +7,15 @@
 mod clips;
 mod vad;
 mod validate;
+mod window;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use clips::{Clips, Span};
 pub use vad::VadParameters;
 pub(crate) use validate::WINDOW_SECONDS;
+pub use window::EncoderWindow;
+pub(crate) use window::most_tokens;
 
 /// What to do with the speech.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,6 +123,8 @@ pub struct TranscribeOptions {
     pub max_new_tokens: Option<usize>,
     /// Seconds of a window, 30 at most; the model's own where it is not given.
     pub chunk_length: Option<usize>,
+    /// How much of the encoder's 30 seconds a window fills. Default: all of it, as faster-whisper does.
+    pub encoder_window: Option<EncoderWindow>,
     /// The parts of the audio to transcribe.
     pub clip_timestamps: Clips,
     /// With word timestamps: seconds of silence that are skipped around what may be hallucinated.
@@ -164,12 +169,20 @@ impl Default for TranscribeOptions {
             vad_parameters: None,
             max_new_tokens: None,
             chunk_length: None,
+            encoder_window: None,
             clip_timestamps: Clips::default(),
             hallucination_silence_threshold: None,
             hotwords: None,
             language_detection_threshold: 0.5,
             language_detection_segments: 1,
         }
+    }
+}
+
+impl TranscribeOptions {
+    /// How much of the encoder's 30 seconds a window fills.
+    pub(crate) fn encoder_window(&self) -> EncoderWindow {
+        self.encoder_window.unwrap_or_default()
     }
 }
 

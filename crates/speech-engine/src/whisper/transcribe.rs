@@ -8,7 +8,7 @@ use crate::vad::{SileroVad, SpeechTimestampsMap};
 use crate::whisper::detect::{FeatureWindows, collect_all, find_tongue};
 use crate::whisper::fallback::{Decoder, suppressed_tokens};
 use crate::whisper::speech::{self, seconds};
-use crate::whisper::walk::Walk;
+use crate::whisper::walk::{Heard, Walk};
 use crate::whisper::{
     Backend, Clips, Event, FRAMES_PER_SECOND, Tokenizer, TranscribeOptions, TranscriptionInfo, prompt,
 };
@@ -53,10 +53,10 @@ pub fn transcribe(
     let max_frames = options.chunk_length.unwrap_or(facts.chunk_length) * FRAMES_PER_SECOND;
     let mut info = TranscriptionInfo::new(seconds(audio.samples().len()), seconds(samples.len()));
     let start = language_window(&options.clip_timestamps, &features);
-    let windows = FeatureWindows::new(&features, start, max_frames);
+    let windows = FeatureWindows::new(&features, start, max_frames, options.encoder_window());
+    let frames = windows.frames();
     let (tongue, heard) = find_tongue(models, options, windows, cancel, &mut info)?;
-    // A window at the end of the audio has one frame less when it is transcribed.
-    let encoded = heard.filter(|_| start + max_frames < features.frames()).map(|heard| (start, heard));
+    let heard = heard.map(|encoded| Heard { seek: start, frames, encoded });
     on_event(Event::Started(info.clone()));
 
     let map = (!spans.is_empty()).then(|| SpeechTimestampsMap::new(&spans));
@@ -64,7 +64,7 @@ pub fn transcribe(
     let history = prompt::initial(models.tokenizer, options.initial_prompt.as_ref(), true)?;
     let decoder =
         Decoder { backend: models.backend, tokenizer: models.tokenizer, options, suppressed: &suppressed, cancel };
-    Walk { decoder, features, tongue, max_frames, encoded, history, forgotten: 0, last_speech: 0.0, info, map }
+    Walk { decoder, features, tongue, max_frames, heard, history, forgotten: 0, last_speech: 0.0, info, map }
         .run(on_event)
 }
 

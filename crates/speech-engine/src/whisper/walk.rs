@@ -5,6 +5,7 @@ use crate::features::WhisperFeatures;
 use crate::vad::SpeechTimestampsMap;
 use crate::whisper::fallback::{Decoded, Decoder, is_silence};
 use crate::whisper::hallucination::{Situation, Verdict, judge};
+use crate::whisper::options::most_tokens;
 use crate::whisper::plan::{Window, stretches};
 use crate::whisper::prompt::{self, Parts};
 use crate::whisper::round::round_to_frames;
@@ -12,7 +13,7 @@ use crate::whisper::subsegments::{Draft, end_of, part};
 use crate::whisper::text::trim;
 use crate::whisper::tongue::{Tongue, code_of};
 use crate::whisper::words::{WindowText, WordFinder};
-use crate::whisper::{Encoded, Event, FRAME_SECONDS, Segment, Tokenizer, TranscriptionInfo, speech};
+use crate::whisper::{Encoded, EncoderWindow, Event, FRAME_SECONDS, Segment, Tokenizer, TranscriptionInfo, speech};
 
 /// The way through the windows of a clip.
 pub(super) struct Walk<'a> {
@@ -21,8 +22,8 @@ pub(super) struct Walk<'a> {
     pub(super) tongue: Tongue,
     /// Frames of a window.
     pub(super) max_frames: usize,
-    /// A full window that is encoded already, with its first frame.
-    pub(super) encoded: Option<(usize, Encoded)>,
+    /// A window that is encoded already.
+    pub(super) heard: Option<Heard>,
     /// Tokens of the prompt and of all segments so far.
     pub(super) history: Vec<u32>,
     /// Tokens of the history that the next window is not told.
@@ -76,10 +77,7 @@ impl Walk<'_> {
             self.detect(&encoded)?;
         }
         let prompt = self.prompt(window);
-        let decoded = self.decoder.decode(std::slice::from_ref(&encoded), &[prompt])?;
-        let Some(decoded) = decoded.into_iter().next() else {
-            return Err(Error::Unavailable { reason: "it gave no result for a window".into() });
-        };
+        let (encoded, decoded) = self.decode(window, encoded, prompt)?;
         self.info.windows += 1;
         self.info.fallbacks += decoded.fallbacks;
         if is_silence(&decoded, self.decoder.options) {
@@ -112,6 +110,26 @@ impl Walk<'_> {
         Ok(Outcome { drafts, decoded, next, counts: true })
     }
 
+    /// Decodes a window. One that was fitted to its sound and failed is heard again in full.
+    fn decode(&mut self, window: Window, encoded: Encoded, prompt: Vec<u32>) -> Result<(Encoded, Decoded), Error> {
+        let nothing = || Error::Unavailable { reason: "it gave no result for a window".into() };
+        let prompts = [prompt];
+        if !self.decoder.options.encoder_window().is_fitted(window.frames) {
+            let decoded = self.decoder.decode(std::slice::from_ref(&encoded), &prompts)?;
+            return Ok((encoded, decoded.into_iter().next().ok_or_else(nothing)?));
+        }
+        let most = most_tokens(window.frames);
+        let attempt = self.decoder.attempt(std::slice::from_ref(&encoded), &prompts, most)?;
+        if let Some(decoded) = attempt.into_iter().next().ok_or_else(nothing)? {
+            return Ok((encoded, decoded));
+        }
+        let encoded = self.encode_in(window, EncoderWindow::Full)?;
+        let decoded = self.decoder.decode(std::slice::from_ref(&encoded), &prompts)?;
+        let mut decoded = decoded.into_iter().next().ok_or_else(nothing)?;
+        decoded.fallbacks += 1;
+        Ok((encoded, decoded))
+    }
+
     /// Forgets all text so far if the next window is not to be told: never, or not after so high a temperature.
     fn forget(&mut self, temperature: f64) {
         let options = self.decoder.options;
@@ -122,12 +140,15 @@ impl Walk<'_> {
     }
 
     fn encode(&mut self, window: Window) -> Result<Encoded, Error> {
-        if let Some((_, encoded)) =
-            self.encoded.take().filter(|(seek, _)| *seek == window.seek && window.frames == window.max_frames)
-        {
+        if let Some(Heard { encoded, .. }) = self.heard.take().filter(|heard| heard.is(window)) {
             return Ok(encoded);
         }
-        let mel = self.features.padded_window(window.seek, window.frames);
+        self.encode_in(window, self.decoder.options.encoder_window())
+    }
+
+    fn encode_in(&self, window: Window, encoder_window: EncoderWindow) -> Result<Encoded, Error> {
+        let width = encoder_window.frames(window.frames);
+        let mel = self.features.padded_window(window.seek, window.frames, width);
         let encoded = self.decoder.backend.encode(vec![mel], self.decoder.cancel)?;
         encoded.into_iter().next().ok_or_else(|| Error::Unavailable { reason: "it encoded no window".into() })
     }
@@ -163,6 +184,19 @@ impl Walk<'_> {
         let text = WindowText { encoded, tongue: &self.tongue, seek: window.seek, frames: window.frames, drafts };
         finder.find(&mut [text], self.last_speech)?;
         Ok(())
+    }
+}
+
+/// A window that was encoded when its language was asked for.
+pub(super) struct Heard {
+    pub(super) seek: usize,
+    pub(super) frames: usize,
+    pub(super) encoded: Encoded,
+}
+
+impl Heard {
+    fn is(&self, window: Window) -> bool {
+        (self.seek, self.frames) == (window.seek, window.frames)
     }
 }
 

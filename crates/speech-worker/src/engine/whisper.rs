@@ -44,10 +44,10 @@ pub(crate) struct Alike {
 /// Windows with equal keys can be computed together.
 #[derive(PartialEq)]
 pub(crate) enum Key {
-    Encode,
-    Detect,
-    Generate(PromptShape, Arc<GenerateOptions>),
-    Align(Arc<Alike>),
+    Encode { values: usize },
+    Detect { positions: usize },
+    Generate { positions: usize, shape: PromptShape, options: Arc<GenerateOptions> },
+    Align { positions: usize, shared: Arc<Alike> },
 }
 
 /// What comes of a window.
@@ -66,10 +66,14 @@ impl Engine for WhisperEngine {
 
     fn key(work: &Work) -> Key {
         match work {
-            Work::Encode(_) => Key::Encode,
-            Work::Detect(_) => Key::Detect,
-            Work::Generate { shape, options, .. } => Key::Generate(*shape, Arc::clone(options)),
-            Work::Align { shared, .. } => Key::Align(Arc::clone(shared)),
+            Work::Encode(mel) => Key::Encode { values: mel.len() },
+            Work::Detect(window) => Key::Detect { positions: positions(window) },
+            Work::Generate { window, shape, options, .. } => {
+                Key::Generate { positions: positions(window), shape: *shape, options: Arc::clone(options) }
+            }
+            Work::Align { window, shared, .. } => {
+                Key::Align { positions: positions(window), shared: Arc::clone(shared) }
+            }
         }
     }
 
@@ -139,6 +143,11 @@ impl Engine for WhisperEngine {
     fn crashed() -> Error {
         Error::Unavailable { reason: "the engine did not answer".into() }
     }
+}
+
+/// The length of a window that is encoded: those of a batch are of one length.
+fn positions(window: &Encoded) -> usize {
+    window.shape().get(1).copied().unwrap_or(0)
 }
 
 fn mel(work: &Work) -> Option<Mel> {

@@ -26,7 +26,8 @@ pub(crate) async fn translate(State(app): State<Arc<App>>, request: Request) -> 
 
 async fn run(app: Arc<App>, request: Request, task: Task) -> Result<Response, ApiError> {
     let Intake { form, ticket, serving, cancel, begun } = audio::intake(&app, request).await?;
-    let asked = Asked::read(form.fields, task)?;
+    let mut asked = Asked::read(form.fields, task)?;
+    asked.options.encoder_window.get_or_insert(app.encoder_window);
     audio::check_model(&serving, asked.model.as_deref())?;
     let gone = CancelOnDrop::new(&cancel);
     let mut work = Work { app, serving, ticket, file: form.file, asked, cancel, begun };

@@ -45,7 +45,7 @@ fn the_end_of_a_clip_is_where_the_frames_end() {
     let features = WhisperFeatures::new(&mel, &samples[..]);
     assert_eq!(features.window(9, 5).len(), 80 * 2);
     assert_eq!(features.window(11, 5), [0.0; 0]);
-    assert_eq!(features.padded_window(50, 5), vec![0.0; 80 * WINDOW_FRAMES]);
+    assert_eq!(features.padded_window(50, 5, WINDOW_FRAMES), vec![0.0; 80 * WINDOW_FRAMES]);
 }
 
 #[test]
@@ -73,7 +73,12 @@ proptest! {
     }
 
     #[test]
-    fn a_window_is_a_part_of_the_whole(samples in clip(), start in 0usize..30, frames in 0usize..30) {
+    fn a_window_is_a_part_of_the_whole(
+        samples in clip(),
+        start in 0usize..30,
+        frames in 0usize..30,
+        width in prop::sample::select(vec![1, 20, WINDOW_FRAMES]),
+    ) {
         let mel = LogMel::new(80);
         let features = WhisperFeatures::new(&mel, &samples[..]);
         let (whole, all) = (features.window(0, usize::MAX), features.frames());
@@ -83,7 +88,7 @@ proptest! {
             let expected = if kept == 0 { &[] } else { &whole[row * all + start..][..kept] };
             prop_assert_eq!(&window[row * kept..][..kept], expected);
         }
-        prop_assert_eq!(features.padded_window(start, frames), pad_or_trim(&window, 80, WINDOW_FRAMES));
+        prop_assert_eq!(features.padded_window(start, frames, width), pad_or_trim(&window, 80, width));
     }
 
     #[test]
