@@ -17,7 +17,7 @@ MINUTES ?= 10
 # Arguments for `make bench`, such as ARGS="download --size 64M".
 ARGS ?= all
 
-.PHONY: help engine engine-source demo build test lint bench soak parity fuzz clean-venv
+.PHONY: help engine engine-source demo build test lint bench soak parity fuzz test-cuda clean-venv
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,9 +67,15 @@ parity: engine ## Load the transformers model itself from our cache (installs to
 	cargo build --release --locked --package speech-flow
 	.venv-parity/bin/python tests/clients/parity.py $(BINARY)
 
+test-cuda: engine ## Results and speed on an NVIDIA GPU, beside faster-whisper (installs cuBLAS in .venv-cuda)
+	@scripts/setup.sh build venv
+	@scripts/venv.sh .venv-cuda tests/clients/requirements-cuda.txt
+	cargo build --release --locked --package speech-flow
+	scripts/cuda.sh $(BINARY) .venv-cuda/bin/python
+
 fuzz: ## Run every fuzz target for MINUTES (default 10)
 	@scripts/setup.sh build
 	@scripts/fuzz.sh $(MINUTES)
 
 clean-venv: ## Remove the Python environments
-	rm -rf .venv .venv-parity
+	rm -rf .venv .venv-parity .venv-cuda

@@ -70,7 +70,7 @@ def chosen(names, able):
 
 def environment(variables, home):
     """Only what is named: no setting of the user's takes part."""
-    keep = {name: os.environ[name] for name in ["PATH", "LANG"] if name in os.environ}
+    keep = {name: os.environ[name] for name in ["PATH", "LANG", "LD_LIBRARY_PATH"] if name in os.environ}
     return keep | {"HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"} | variables
 
 

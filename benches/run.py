@@ -1,7 +1,7 @@
 """Benchmarks of model delivery. Needs nginx, curl, aria2c, and the release binary; `make bench` sees to all.
 
 run.py all                      every benchmark at full size, recorded; then the report
-run.py download|small|warm|speech   one benchmark
+run.py download|small|warm|speech|windows   one benchmark
 run.py report                   draws the plots and writes docs/benchmarks.md from what is recorded
 
 A run with another size or number of repetitions is a try: it prints, and records nothing.
@@ -23,6 +23,7 @@ import measure
 import models
 import report
 import speech
+import windows
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benches" / "results"
@@ -31,7 +32,8 @@ SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=["all", "download", "small", "warm", "speech", "report"])
+    parser.add_argument("benchmark", choices=["all", "download", "small", "warm", "speech", "windows", "report"])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where speech is transcribed")
     parser.add_argument("--size", default="4G", help="bytes of the one large file, such as 64M (default 4G)")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--clients", default="", help="comma-separated; all that are installed by default")
@@ -44,9 +46,10 @@ def main():
 
     if args.benchmark == "report":
         return report.write(ROOT)
+    suffix = "-cuda" if args.device == "cuda" else ""
     work = Path(tempfile.mkdtemp(prefix="speech-flow-bench-", dir=args.folder))
     try:
-        for name in ["download", "small", "warm", "speech"] if args.benchmark == "all" else [args.benchmark]:
+        for name in ["download", "small", "warm", "speech", "windows"] if args.benchmark == "all" else [args.benchmark]:
             record = {"benchmark": name, "date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": measure.machine()}
             record |= {"versions": clients.versions(), **measure.wait_for_quiet(args.patience)}
             if record["busy"]:
@@ -54,7 +57,7 @@ def main():
             record |= BENCHMARKS[name](args, work)
             if args.full or args.record:
                 RESULTS.mkdir(exist_ok=True)
-                (RESULTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+                (RESULTS / f"{name}{suffix}.json").write_text(json.dumps(record, indent=1) + "\n")
             print(report.as_text(record), flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -184,7 +187,7 @@ def warm(args, work):
     }
 
 
-BENCHMARKS = {"download": download, "small": small, "warm": warm, "speech": speech.run}
+BENCHMARKS = {"download": download, "small": small, "warm": warm, "speech": speech.run, "windows": windows.run}
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,7 @@
 """faster-whisper's side of the speech benchmarks: one process that loads a model and does one job.
 
-speech_python.py FOLDER COMPUTE_TYPE CPU_THREADS NUM_WORKERS ready
-speech_python.py FOLDER COMPUTE_TYPE CPU_THREADS NUM_WORKERS one-by-one|together|batched OPTIONS_JSON CLIP...
+speech_python.py FOLDER COMPUTE_TYPE DEVICE CPU_THREADS NUM_WORKERS ready
+speech_python.py FOLDER COMPUTE_TYPE DEVICE CPU_THREADS NUM_WORKERS one-by-one|together|batched OPTIONS_JSON CLIP...
 
 It says `loaded` when the model is, then does the job, and prints one line of JSON. `ready` is a warm-up instead.
 `together` is eight threads that take clips from one list.
@@ -17,10 +17,10 @@ CLIENTS = 8
 
 
 def main():
-    folder, compute_type, threads, workers, job, *rest = sys.argv[1:]
+    folder, compute_type, device, threads, workers, job, *rest = sys.argv[1:]
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-    model = WhisperModel(folder, device="cpu", compute_type=compute_type, cpu_threads=int(threads), num_workers=int(workers))
+    model = WhisperModel(folder, device=device, compute_type=compute_type, cpu_threads=int(threads), num_workers=int(workers))
     print("loaded", flush=True)
     if job == "ready":
         # Its costs are read while it waits.

@@ -9,7 +9,7 @@ tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 "$python" -m venv "$tools/venv"
 "$tools/venv/bin/pip" install --quiet uv
-for name in requirements requirements-parity; do
+for name in requirements requirements-parity requirements-cuda; do
   "$tools/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --no-annotate --custom-compile-command 'scripts/lock-python.sh' \
     "tests/clients/$name.in" -o "tests/clients/$name.txt"

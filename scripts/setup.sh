@@ -64,6 +64,8 @@ need_bench() {
   want curl has curl
   want nginx has nginx
   want aria2 has aria2c
+  # Recordings of real speech, with their words.
+  want pocketsphinx-testdata test -d /usr/share/pocketsphinx/test/data
 }
 
 [ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv|objectstore..." >&2; exit 2; }

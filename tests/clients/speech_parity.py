@@ -1,10 +1,11 @@
 """Transcribes with faster-whisper and with speech-flow, and says where they differ.
 
-speech_parity.py BINARY [--model NAME] [--case NAME] [--report FILE] [--every 1]
+speech_parity.py BINARY [--model NAME] [--case NAME] [--report FILE] [--every 1] [--device cuda]
 
 Models: `fixture` (tiny, four languages), `fixture-v3` (128 mel bins), `tiny.en` (the real one). Both sides compute
 in float32 with the same engine, threads and samples. Without options: every model, every case, and the word error
-rate in int8. `--every 1` goes through every case with `tiny.en` too, which takes minutes.
+rate in int8. `--every 1` goes through every case with `tiny.en` too, which takes minutes. On a GPU the word error
+rates are those in float16 and int8_float16.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import client
 
-args = client.arguments(__doc__, "binary", model=[], case=[], report=None, threads="1", every=None)
+args = client.arguments(__doc__, "binary", model=[], case=[], report=None, threads="1", every=None, device="cpu")
 client.go_offline()
 # As ours: threads that wait do not burn the processor, which may have other things to do.
 os.environ["OMP_WAIT_POLICY"] = "passive"
@@ -51,7 +52,7 @@ class Theirs:
     """faster-whisper with one model."""
 
     def __init__(self, folder, compute_type):
-        self.model = WhisperModel(str(folder), device="cpu", compute_type=compute_type, cpu_threads=int(args.threads))
+        self.model = WhisperModel(str(folder), device=args.device, compute_type=compute_type, cpu_threads=int(args.threads))
         self.highest = 0.0
         decide = self.model.generate_with_fallback
 
@@ -93,7 +94,7 @@ def plain(segment):
 
 def ours(folder, compute_type, case, paths):
     """Our transcripts of `paths`, one call for all."""
-    command = [args.binary, "transcribe", "--json", "--model", folder, "--device", "cpu"]
+    command = [args.binary, "transcribe", "--json", "--model", folder, "--device", args.device]
     command += ["--compute-type", compute_type, "--threads", args.threads]
     for name, value in case.options.items():
         command += ["--option", f"{name}={json.dumps(value)}"]
@@ -101,8 +102,9 @@ def ours(folder, compute_type, case, paths):
         command += ["--batch-size", str(case.batch)]
     with tempfile.TemporaryDirectory(prefix="parity-") as home:
         variables = {"PATH": os.environ["PATH"], "HOME": home, "MODEL_CACHE_DIR": home, "HF_HUB_OFFLINE": "1"}
-        if root := os.environ.get("CTRANSLATE2_ROOT"):
-            variables["CTRANSLATE2_ROOT"] = root
+        for name in ["CTRANSLATE2_ROOT", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"]:
+            if value := os.environ.get(name):
+                variables[name] = value
         done = subprocess.run([*map(str, command), *map(str, paths)], env=variables, capture_output=True, text=True)
     if not done.stdout:
         raise RuntimeError(f"speech-flow exited {done.returncode} for {case.name}: {done.stderr[-2000:]}")
@@ -149,10 +151,10 @@ def from_files(name, theirs, folder, clips):
     return lines
 
 
-def error_rates(folder, clips):
-    """Word error rates of both sides in int8, in percent of the words of the manifest."""
-    case = speech_cases.Case("int8", speech_cases.BEAM)
-    answers, theirs = ours(folder, "int8", case, clips), Theirs(folder, "int8")
+def error_rates(folder, clips, compute_type):
+    """Word error rates of both sides, in percent of the words of the manifest."""
+    case = speech_cases.Case(compute_type, speech_cases.BEAM)
+    answers, theirs = ours(folder, compute_type, case, clips), Theirs(folder, compute_type)
     wrong, said = {"ours": 0, "theirs": 0}, 0
     for clip in clips:
         texts = {"ours": answers[str(clip)]["text"], "theirs": theirs.transcribe(clip, case)[0]["text"]}
@@ -181,14 +183,16 @@ def everything():
             if not args.case:
                 lines += from_files(name, theirs, model, clips)
                 spoken = [clip for clip in clips if MANIFEST[clip.name]["kind"] == "speech"]
-                rates[name] = error_rates(model, spoken)
-                if rates[name]["ours"] > rates[name]["theirs"] + 1.0:
-                    lines.append(f"{name} / int8: word error rates {rates[name]}")
+                for compute_type in ["int8"] if args.device == "cpu" else ["float16", "int8_float16"]:
+                    found = error_rates(model, spoken, compute_type)
+                    rates[f"{name}, {compute_type}"] = found
+                    if found["ours"] > found["theirs"] + 1.0:
+                        lines.append(f"{name} / {compute_type}: word error rates {found}")
     if args.report:
         Path(args.report).write_text("\n".join(lines) + "\n" if lines else "")
     if lines:
         raise AssertionError(f"{len(lines)} differences, such as:\n" + "\n".join(lines[:40]))
-    return {"cases": counts, "transcripts": sum(count["same"] for count in counts.values()), "int8_word_error_rates": rates}
+    return {"cases": counts, "transcripts": sum(count["same"] for count in counts.values()), "word_error_rates": rates}
 
 
 client.run(everything)
