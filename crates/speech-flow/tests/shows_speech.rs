@@ -6,6 +6,8 @@ mod files;
 mod parity;
 #[path = "shows_speech/served.rs"]
 mod served;
+#[path = "shows_speech/soak.rs"]
+mod soak;
 
 #[path = "show_clients/client.rs"]
 mod client;

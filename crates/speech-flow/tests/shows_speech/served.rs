@@ -9,13 +9,13 @@ use crate::client::{Client, answer, root, text};
 use crate::support::{Run, WHISPER, World};
 
 /// A worker that is ready; it is killed when the test ends.
-struct Worker {
+pub(super) struct Worker {
     process: Child,
     url: String,
 }
 
 impl Worker {
-    fn start(world: &World, kind: &str, variables: &[(&str, &str)]) -> Self {
+    pub(super) fn start(world: &World, kind: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = world.command(&["worker", kind, "--listen", "127.0.0.1:0"]);
         command.envs(variables.iter().copied()).env("WHISPER_COMPUTE_TYPE", "float32").stderr(Stdio::inherit());
         let mut process = command.spawn().expect("it starts");
@@ -30,12 +30,30 @@ impl Worker {
         worker
     }
 
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub(super) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
     fn is_ready(&self) -> bool {
-        let address = self.url.trim_start_matches("http://");
-        let Ok(mut stream) = TcpStream::connect(address) else { return false };
-        let asked = write!(stream, "GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        self.get("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    pub(super) fn metrics(&self) -> String {
+        self.get("/metrics").expect("an answer")
+    }
+
+    /// The answer with its head; none where nobody answers.
+    fn get(&self, path: &str) -> Option<String> {
+        let address = self.address();
+        let mut stream = TcpStream::connect(address).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
-        asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
     }
 }
 
