@@ -125,7 +125,7 @@ requests:
   cpu: 500m
   memory: 128Mi
 limits:
-  memory: 1Gi
+  memory: 256Mi
 {{- end }}
 
 {{- define "speech-flow.lockfile-volume" -}}
