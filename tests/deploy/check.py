@@ -78,10 +78,10 @@ def check_all(facts):
 
 
 def check_the_rest():
-    """The example of the secret, and the folder on the nodes: their types."""
+    """The example of the secret, the folder on the nodes, and the overlay that the guide shows."""
     secret = render.parse((render.KUSTOMIZE / "base/03-secret.example.yaml").read_text())
     node_folder = render.parse(render.run(render.TOOLS / "bin/kubectl", "kustomize", render.KUSTOMIZE / "node-folder"))
-    problems = schemas.conforms(secret) + schemas.conforms(node_folder)
+    problems = schemas.conforms(secret) + schemas.conforms(node_folder) + schemas.conforms(render.guide())
     for container_place in places(render.overlay("2-persistent-cache")):
         for variable in container_place[2].get("env", []):
             reference = variable.get("valueFrom", {}).get("secretKeyRef")
