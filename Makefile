@@ -43,7 +43,9 @@ build: engine ## Build target/release/speech-flow
 test: engine ## Run all tests, with the real Python clients
 	@scripts/setup.sh test objectstore
 	@scripts/venv.sh
+	@scripts/venv.sh .venv-deploy tests/deploy/requirements.txt
 	@scripts/objectstore.sh
+	@scripts/deploytools.sh
 	@scripts/test.sh
 
 lint: ## Check format, clippy, docs, house rules, licenses
@@ -78,4 +80,4 @@ fuzz: ## Run every fuzz target for MINUTES (default 10)
 	@scripts/fuzz.sh $(MINUTES)
 
 clean-venv: ## Remove the Python environments
-	rm -rf .venv .venv-parity .venv-cuda
+	rm -rf .venv .venv-*
