@@ -56,6 +56,9 @@ need_test() {
   want dosfstools has mkfs.vfat
   want exfatprogs has mkfs.exfat
   want exfat-fuse has mount.exfat-fuse
+  # Reads our metrics, and checks our rules with its promtool.
+  want prometheus has promtool
+  want prometheus has prometheus
 }
 
 need_bench() {
@@ -94,11 +97,13 @@ if [ "${#packages[@]}" -gt 0 ]; then
   "${root[@]}" apt-get update -qq
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-  # The package starts a web server on port 80; the benchmarks start their own, on a free port.
-  if [[ " ${packages[*]} " == *" nginx "* ]] && [ -d /run/systemd/system ]; then
-    echo "setup: stopping the nginx service that the package has started"
-    "${root[@]}" systemctl disable --now -q nginx || true
-  fi
+  # These packages start a service on a port of its own; benchmarks and tests start theirs, on a free port.
+  for service in nginx prometheus; do
+    if [[ " ${packages[*]} " == *" $service "* ]] && [ -d /run/systemd/system ]; then
+      echo "setup: stopping the $service service that the package has started"
+      "${root[@]}" systemctl disable --now -q "$service" || true
+    fi
+  done
 fi
 
 if ! command -v cargo >/dev/null && [ ! -x "$HOME/.cargo/bin/cargo" ]; then

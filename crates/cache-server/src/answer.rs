@@ -15,6 +15,7 @@ use speech_flow_model_hub::{Answer, HubError};
 use speech_flow_model_types::CommitHash;
 
 use crate::hub_path::BadPath;
+use crate::metrics::Fetched;
 use crate::shelf::Unanswered;
 
 pub(crate) const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
@@ -35,11 +36,20 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     retry_after: Option<Duration>,
     commit: Option<CommitHash>,
+    /// How a download that ended with it is counted.
+    pub(crate) fetched: Fetched,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, code: None, message: message.into(), retry_after: None, commit: None }
+        Self {
+            status,
+            code: None,
+            message: message.into(),
+            retry_after: None,
+            commit: None,
+            fetched: Fetched::Internal,
+        }
     }
 
     pub(crate) fn with_code(mut self, code: &'static str) -> Self {
@@ -49,6 +59,11 @@ impl Refusal {
 
     pub(crate) fn later(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
+        self
+    }
+
+    pub(crate) fn counted_as(mut self, fetched: Fetched) -> Self {
+        self.fetched = fetched;
         self
     }
 

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::answer::Refusal;
-use crate::metrics::Lookup;
+use crate::metrics::{Fetched, Lookup};
 use crate::server::Server;
 
 mod run;
@@ -142,6 +142,8 @@ impl Server {
         let landing = Landing { server: self.clone(), flight: Arc::clone(&flight) };
         self.inner.tasks.spawn(async move {
             let outcome = landing.server.fetch(&landing.flight).await;
+            let counted = outcome.as_ref().map_or_else(|refusal| refusal.fetched, |_| Fetched::Done);
+            landing.server.inner.metrics.fetched(counted);
             landing.flight.phase.send_replace(match outcome {
                 Ok(growth) => Phase::Landed(growth),
                 Err(refusal) => Phase::Failed(refusal),
@@ -179,5 +181,7 @@ impl Drop for Landing {
 
 /// The server is about to end.
 pub(super) fn stopping() -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping").later(Duration::from_secs(5))
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping")
+        .later(Duration::from_secs(5))
+        .counted_as(Fetched::Stopped)
 }

@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     lookups: IntCounterVec,
     upstream_requests: IntCounterVec,
+    fetches: IntCounterVec,
     model_bytes: IntCounterVec,
     durations: HistogramVec,
     first_bytes: HistogramVec,
@@ -29,6 +30,8 @@ pub(crate) struct Metrics {
     disk_total: IntGaugeVec,
     disk_used: IntGaugeVec,
     leases: IntGauge,
+    ready: IntGauge,
+    draining: IntGauge,
     pub(crate) bytes_from_cache: IntCounter,
     pub(crate) bytes_from_hub: IntCounter,
     pub(crate) upstream_bytes: IntCounter,
@@ -56,7 +59,45 @@ pub(crate) enum Lookup {
     Follow,
 }
 
+/// What came of the download of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    /// It is in the cache.
+    Done,
+    /// Neither the hub nor the object store gave it.
+    Hub,
+    /// It came damaged, again and again.
+    Damaged,
+    /// There is no room for it.
+    NoSpace,
+    /// The volume failed.
+    Volume,
+    /// The server stopped.
+    Stopped,
+    /// Anything else.
+    Internal,
+}
+
+impl Fetched {
+    const ALL: [Self; 7] =
+        [Self::Done, Self::Hub, Self::Damaged, Self::NoSpace, Self::Volume, Self::Stopped, Self::Internal];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Hub => "hub",
+            Self::Damaged => "damaged",
+            Self::NoSpace => "no-space",
+            Self::Volume => "volume",
+            Self::Stopped => "stopped",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 impl Lookup {
+    const ALL: [Self; 3] = [Self::Hit, Self::Miss, Self::Follow];
+
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -64,6 +105,21 @@ impl Lookup {
             Self::Follow => "follow",
         }
     }
+}
+
+/// What a request to the hub is for.
+const UPSTREAM_KINDS: [&str; 2] = ["metadata", "range"];
+/// What comes of one.
+const UPSTREAM_OUTCOMES: [&str; 9] =
+    ["ok", "repeated", "rate-limited", "server-error", "timeout", "network", "not-found", "refused", "unusable"];
+
+/// What the server is like when the metrics are read.
+#[derive(Debug, Clone)]
+pub(crate) struct StateNumbers {
+    pub(crate) volumes: Vec<VolumeNumbers>,
+    pub(crate) leases: usize,
+    pub(crate) is_ready: bool,
+    pub(crate) is_draining: bool,
 }
 
 /// One volume's numbers, taken when the metrics are read.
@@ -83,7 +139,11 @@ impl Metrics {
         let registry = Registry::new_custom(Some("speech_flow_server".to_owned()), None)?;
         let register = Registering(&registry);
         let sent = register.counters("sent_bytes_total", "Bytes of files sent to clients, by source.", &["source"])?;
-        Ok(Self {
+        register
+            .gauges("build_info", "The program's version; always 1.", &["version"])?
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1);
+        let metrics = Self {
             known_models,
             requests: register.counters("requests_total", "Requests answered.", &["endpoint", "status"])?,
             lookups: register.counters(
@@ -96,6 +156,7 @@ impl Metrics {
                 "Requests to the hub or the object store.",
                 &["kind", "outcome"],
             )?,
+            fetches: register.counters("fetches_total", "Downloads of files that ended, by outcome.", &["outcome"])?,
             model_bytes: register.counters(
                 "model_bytes_total",
                 "Bytes of files sent to clients, by model and source.",
@@ -111,6 +172,8 @@ impl Metrics {
             disk_total: register.gauges("disk_total_bytes", "Size of the cache's volume.", &["cache"])?,
             disk_used: register.gauges("disk_used_bytes", "Bytes in use on the cache's volume.", &["cache"])?,
             leases: register.gauge("leases", "Leases that this server holds.")?,
+            ready: register.gauge("ready", "Whether the caches are usable and requests are taken.")?,
+            draining: register.gauge("draining", "Whether the server was told to end.")?,
             bytes_from_cache: sent.with_label_values(&["cache"]),
             bytes_from_hub: sent.with_label_values(&["hub"]),
             upstream_bytes: register
@@ -128,7 +191,18 @@ impl Metrics {
             waiting_fetches: register.gauge("fetches_waiting", "Files waiting for their turn to be fetched.")?,
             connections: register.gauge("connections", "Open connections of clients.")?,
             registry,
-        })
+        };
+        // An outcome that did not happen yet is a zero, not a gap: `increase` does not see the first of a kind else.
+        for lookup in Lookup::ALL {
+            metrics.lookups.with_label_values(&[lookup.label()]);
+        }
+        for outcome in Fetched::ALL {
+            metrics.fetches.with_label_values(&[outcome.label()]);
+        }
+        for (kind, outcome) in UPSTREAM_KINDS.iter().flat_map(|kind| UPSTREAM_OUTCOMES.map(|outcome| (kind, outcome))) {
+            metrics.upstream_requests.with_label_values(&[kind, outcome]);
+        }
+        Ok(metrics)
     }
 
     pub(crate) fn request(&self, endpoint: &str, status: u16, took: Duration) {
@@ -138,6 +212,10 @@ impl Metrics {
 
     pub(crate) fn lookup(&self, lookup: Lookup) {
         self.lookups.with_label_values(&[lookup.label()]).inc();
+    }
+
+    pub(crate) fn fetched(&self, outcome: Fetched) {
+        self.fetches.with_label_values(&[outcome.label()]).inc();
     }
 
     pub(crate) fn first_byte(&self, lookup: Lookup, took: Duration) {
@@ -175,7 +253,7 @@ impl Metrics {
     /// Hits among all lookups.
     pub(crate) fn hit_ratio(&self) -> Option<f64> {
         let count = |lookup: Lookup| self.lookups.with_label_values(&[lookup.label()]).get();
-        let all: u64 = [Lookup::Hit, Lookup::Miss, Lookup::Follow].into_iter().map(count).sum();
+        let all: u64 = Lookup::ALL.into_iter().map(count).sum();
         (all > 0).then(|| count(Lookup::Hit) as f64 / all as f64)
     }
 
@@ -183,10 +261,12 @@ impl Metrics {
     ///
     /// # Errors
     /// For a value that has no text.
-    pub(crate) fn render(&self, volumes: &[VolumeNumbers], leases: usize) -> Result<String> {
+    pub(crate) fn render(&self, state: &StateNumbers) -> Result<String> {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        self.leases.set(i64::try_from(leases).unwrap_or(i64::MAX));
-        for volume in volumes {
+        self.leases.set(i64::try_from(state.leases).unwrap_or(i64::MAX));
+        self.ready.set(state.is_ready.into());
+        self.draining.set(state.is_draining.into());
+        for volume in &state.volumes {
             let cache = &[volume.cache];
             self.disk_free.with_label_values(cache).set(whole(volume.free));
             self.disk_total.with_label_values(cache).set(whole(volume.total));
@@ -244,12 +324,17 @@ mod tests {
         metrics.lookup(Lookup::Miss);
         metrics.model_bytes("o/r", "cache", 5);
         metrics.model_bytes("some/private-name", "cache", 7);
-        let text = metrics.render(&[VolumeNumbers { cache: "hub", free: 1, total: 3 }], 0).expect("text");
+        metrics.fetched(Fetched::NoSpace);
+        let text = metrics.render(&state()).expect("text");
         for line in [
             "# TYPE speech_flow_server_requests_total counter",
             "speech_flow_server_requests_total{endpoint=\"resolve\",status=\"200\"} 1",
             "speech_flow_server_model_bytes_total{model=\"o/r\",source=\"cache\"} 5",
             "speech_flow_server_model_bytes_total{model=\"other\",source=\"cache\"} 7",
+            "speech_flow_server_fetches_total{outcome=\"no-space\"} 1",
+            "speech_flow_server_ready 1",
+            "speech_flow_server_draining 0",
+            concat!("speech_flow_server_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "speech_flow_server_disk_used_bytes{cache=\"hub\"} 2",
             "speech_flow_server_request_duration_seconds_bucket{endpoint=\"resolve\",le=\"0.01\"} 0",
             "speech_flow_server_request_duration_seconds_bucket{endpoint=\"resolve\",le=\"0.05\"} 1",
@@ -259,5 +344,21 @@ mod tests {
         }
         assert!(!text.contains("private-name"));
         assert_eq!(metrics.hit_ratio(), Some(0.5));
+    }
+    #[test]
+    fn what_did_not_happen_yet_is_a_zero() {
+        let metrics = Metrics::new(Vec::new()).expect("names and labels are sound");
+        let before = metrics.render(&state()).expect("text");
+        metrics.upstream_request("metadata", Some(&HubError::Cancelled));
+        metrics.upstream_ranges(2, 1);
+        metrics.fetched(Fetched::Damaged);
+        metrics.lookup(Lookup::Follow);
+        let after = metrics.render(&state()).expect("text");
+        assert_eq!(after.lines().count(), before.lines().count(), "no new series\n{after}");
+    }
+
+    fn state() -> StateNumbers {
+        let volumes = vec![VolumeNumbers { cache: "hub", free: 1, total: 3 }];
+        StateNumbers { volumes, leases: 0, is_ready: true, is_draining: false }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use speech_flow_model_cache::{Cache, Writability, space};
 
 use crate::answer::Refusal;
-use crate::metrics::VolumeNumbers;
+use crate::metrics::{StateNumbers, VolumeNumbers};
 use crate::server::Server;
 
 pub(crate) mod models;
@@ -25,18 +25,29 @@ pub(crate) async fn live() -> &'static str {
 /// The cache is usable, and the server is not about to end. Whether the hub can be reached does not count: the
 /// server is there for when it can not.
 pub(crate) async fn ready(State(server): State<Server>) -> Response {
-    let checked = tokio::task::spawn_blocking(move || {
-        let caches: Vec<_> = server.caches().map(|cache| state_of(&server, cache)).collect();
-        let is_draining = server.inner.is_draining.load(Ordering::Relaxed);
-        let is_ready = !is_draining && caches.iter().all(|(usable, _)| *usable);
-        let caches: Vec<_> = caches.into_iter().map(|(_, state)| state).collect();
-        (is_ready, json!({ "ready": is_ready, "draining": is_draining, "caches": caches }))
-    });
-    let Ok((is_ready, state)) = checked.await else {
+    let Ok(found) = tokio::task::spawn_blocking(move || Readiness::of(&server)).await else {
         return Refusal::internal("the caches could not be looked at").into_response();
     };
+    let Readiness { is_ready, is_draining, caches } = found;
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, axum::Json(state)).into_response()
+    (status, axum::Json(json!({ "ready": is_ready, "draining": is_draining, "caches": caches }))).into_response()
+}
+
+/// Whether requests should come.
+struct Readiness {
+    is_ready: bool,
+    is_draining: bool,
+    caches: Vec<serde_json::Value>,
+}
+
+impl Readiness {
+    /// Looks at the caches. Blocks.
+    fn of(server: &Server) -> Self {
+        let caches: Vec<_> = server.caches().map(|cache| state_of(server, cache)).collect();
+        let is_draining = server.inner.is_draining.load(Ordering::Relaxed);
+        let is_ready = !is_draining && caches.iter().all(|(usable, _)| *usable);
+        Self { is_ready, is_draining, caches: caches.into_iter().map(|(_, state)| state).collect() }
+    }
 }
 
 fn state_of(server: &Server, cache: &Cache) -> (bool, serde_json::Value) {
@@ -54,11 +65,12 @@ fn state_of(server: &Server, cache: &Cache) -> (bool, serde_json::Value) {
 /// For Prometheus.
 pub(crate) async fn metrics(State(server): State<Server>) -> Response {
     let taken = tokio::task::spawn_blocking(move || {
-        let volumes = volumes(&server);
+        let Readiness { is_ready, is_draining, .. } = Readiness::of(&server);
         let leases = server.inner.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let leases = leases.values().filter(|lease| lease.strong_count() > 0).count();
+        let state = StateNumbers { volumes: volumes(&server), leases, is_ready, is_draining };
         let store = server.inner.tier.as_ref().map_or(Ok(String::new()), |tier| tier.render())?;
-        Ok::<_, prometheus::Error>(server.inner.metrics.render(&volumes, leases)? + &store)
+        Ok::<_, prometheus::Error>(server.inner.metrics.render(&state)? + &store)
     });
     match taken.await {
         Ok(Ok(text)) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),

@@ -68,7 +68,7 @@ impl App {
             },
             admission: Admission::new(door, FIRST_SPEED),
             health: Health::new(),
-            metrics: Arc::new(Metrics::new()?),
+            metrics: Arc::new(Metrics::new(door)?),
             drain: Drain::new(DRAINS),
             reload,
             serving: RwLock::default(),
@@ -87,9 +87,14 @@ impl App {
         drop(before);
     }
 
+    /// For how long the engine has been at one batch.
+    pub(crate) fn longest_running(&self) -> Option<Duration> {
+        self.serving()?.longest_running()
+    }
+
     /// For how long the engine has been at one batch, when that is longer than it may be.
     pub(crate) fn stuck(&self) -> Option<Duration> {
-        let running = self.serving()?.longest_running()?;
+        let running = self.longest_running()?;
         (running > self.limits.stuck_after).then_some(running)
     }
 

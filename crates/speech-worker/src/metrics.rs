@@ -8,8 +8,9 @@ use prometheus::{
     Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
     Registry, TextEncoder,
 };
+use speech_flow_model_manager::Outcome;
 
-use crate::admission::Backlog;
+use crate::admission::{Backlog, Limits};
 use crate::health::Phase;
 use crate::model::ModelInfo;
 use crate::schedule::PoolEvents;
@@ -29,6 +30,8 @@ pub(crate) struct Metrics {
     start_seconds: Gauge,
     model_info: GaugeVec,
     ready: Gauge,
+    draining: Gauge,
+    obtained: IntCounterVec,
     requests: IntCounterVec,
     rejected: IntCounterVec,
     processed: CounterVec,
@@ -36,6 +39,7 @@ pub(crate) struct Metrics {
     fallbacks: IntCounter,
     backlog_audio: Gauge,
     backlog_requests: Gauge,
+    engine_running: Gauge,
     waiting_windows: Gauge,
     speed: Gauge,
     queue_wait: Histogram,
@@ -44,6 +48,24 @@ pub(crate) struct Metrics {
     step_seconds: HistogramVec,
     batch_windows: HistogramVec,
     reloads: IntCounterVec,
+}
+
+/// Outcomes of attempts to load another version.
+const RELOADS: [&str; 3] = ["done", "unchanged", "failed"];
+/// How a model can come to be on disk.
+const OBTAINED: [Outcome; 3] = [Outcome::Hit, Outcome::Downloaded, Outcome::Repaired];
+/// Why requests are not taken, whatever they hold.
+const REJECTED: [&str; 5] = ["overloaded", "starting", "draining", "request_too_large", "unauthorized"];
+
+/// What the worker is like when the metrics are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StateNumbers {
+    pub(crate) backlog: Backlog,
+    pub(crate) waiting_windows: usize,
+    /// How long the batch that has been computed for longest is at it.
+    pub(crate) longest_running: Duration,
+    pub(crate) is_ready: bool,
+    pub(crate) is_draining: bool,
 }
 
 /// A stage of a request.
@@ -75,9 +97,19 @@ impl Metrics {
     ///
     /// # Errors
     /// [`prometheus::Error`] for a name or label that makes none; a test makes them all.
-    pub(crate) fn new() -> prometheus::Result<Self> {
+    pub(crate) fn new(limits: Limits) -> prometheus::Result<Self> {
         let registry = Registry::new_custom(Some("speech_flow".to_owned()), None)?;
         let register = Registering(&registry);
+        register
+            .gauges("build_info", "The program's version; always 1.", &["version"])?
+            .with_label_values(&[env!("CARGO_PKG_VERSION")])
+            .set(1.0);
+        register
+            .gauge("backlog_audio_limit_seconds", "Audio that may be in at once (`WORKER_QUEUE`).")?
+            .set(limits.audio_s);
+        register
+            .gauge("backlog_requests_limit", "Requests that may be in at once (`WORKER_MAX_REQUESTS`).")?
+            .set(limits.requests as f64);
         let metrics = Self {
             phase_seconds: register.gauges(
                 "worker_phase_seconds",
@@ -92,6 +124,12 @@ impl Metrics {
                 &["name", "repo", "commit", "digest", "compute_type", "device"],
             )?,
             ready: register.gauge("worker_ready", "Whether new work is taken.")?,
+            draining: register.gauge("worker_draining", "Whether the worker was told to end.")?,
+            obtained: register.counters(
+                "model_obtained_total",
+                "Times that the model was looked for, by how it came to be on disk.",
+                &["outcome"],
+            )?,
             requests: register.counters(
                 "worker_requests_total",
                 "Answers, by path and status.",
@@ -113,6 +151,8 @@ impl Metrics {
                 .counter("temperature_fallbacks_total", "Decodings that were done again at a higher temperature.")?,
             backlog_audio: register.gauge("backlog_audio_seconds", "Audio that is in and not done yet.")?,
             backlog_requests: register.gauge("backlog_requests", "Requests that are in and not done yet.")?,
+            engine_running: register
+                .gauge("engine_running_seconds", "How long the engine is at its longest running batch; 0 at rest.")?,
             waiting_windows: register.gauge("queue_windows", "Windows that wait for the engine.")?,
             speed: register.gauge("worker_speed_ratio", "Seconds of audio done in a second, over the recent past.")?,
             queue_wait: register.histogram("queue_wait_seconds", "Time that a window waited for the engine.", TIMES)?,
@@ -147,11 +187,26 @@ impl Metrics {
             )?,
             registry,
         };
+        // What did not happen yet is a zero, not a gap: `increase` does not see the first of a kind else.
+        for outcome in RELOADS {
+            metrics.reloads.with_label_values(&[outcome]);
+        }
+        for outcome in OBTAINED {
+            metrics.obtained.with_label_values(&[outcome.as_str()]);
+        }
+        for reason in REJECTED {
+            metrics.rejected.with_label_values(&[reason]);
+        }
         Ok(metrics)
     }
 
     pub(crate) fn phase(&self, phase: Phase, took: Duration) {
         self.phase_seconds.with_label_values(&[phase.as_str()]).set(took.as_secs_f64());
+    }
+
+    /// The model was found on disk, or brought there.
+    pub(crate) fn obtained(&self, outcome: Outcome) {
+        self.obtained.with_label_values(&[outcome.as_str()]).inc();
     }
 
     pub(crate) fn started(&self, took: Duration) {
@@ -206,17 +261,15 @@ impl Metrics {
     }
 
     /// The metrics as Prometheus reads them.
-    pub(crate) fn render(
-        &self,
-        backlog: Backlog,
-        waiting_windows: usize,
-        is_ready: bool,
-    ) -> prometheus::Result<String> {
+    pub(crate) fn render(&self, state: StateNumbers) -> prometheus::Result<String> {
+        let StateNumbers { backlog, waiting_windows, longest_running, is_ready, is_draining } = state;
         self.backlog_audio.set(backlog.audio_s);
         self.backlog_requests.set(backlog.requests as f64);
         self.waiting_windows.set(waiting_windows as f64);
         self.speed.set(backlog.speed);
+        self.engine_running.set(longest_running.as_secs_f64());
         self.ready.set(f64::from(u8::from(is_ready)));
+        self.draining.set(f64::from(u8::from(is_draining)));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
@@ -282,19 +335,32 @@ impl Registering<'_> {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits { audio_s: 7200.0, requests: 64 };
+    const STATE: StateNumbers = StateNumbers {
+        backlog: Backlog { audio_s: 12.5, requests: 2, speed: 20.0 },
+        waiting_windows: 0,
+        longest_running: Duration::from_millis(1500),
+        is_ready: true,
+        is_draining: false,
+    };
+
     #[test]
     fn audio_is_counted_in_fractions_of_seconds() {
-        let metrics = Metrics::new().expect("names and labels are sound");
+        let metrics = Metrics::new(LIMITS).expect("names and labels are sound");
         metrics.processed("transcribe", Duration::from_millis(2_250), Duration::from_millis(225));
         metrics.phase(Phase::Load, Duration::from_millis(500));
-        let backlog = Backlog { audio_s: 12.5, requests: 2, speed: 20.0 };
-        let text = metrics.render(backlog, 0, true).expect("renders");
+        let text = metrics.render(STATE).expect("renders");
         for line in [
             "speech_flow_audio_processed_seconds_total{task=\"transcribe\"} 2.25",
             "speech_flow_worker_phase_seconds{phase=\"load\"} 0.5",
             "speech_flow_backlog_audio_seconds 12.5",
             "speech_flow_real_time_factor_ratio_bucket{task=\"transcribe\",le=\"0.1\"} 1",
+            "speech_flow_backlog_audio_limit_seconds 7200",
+            "speech_flow_backlog_requests_limit 64",
+            "speech_flow_engine_running_seconds 1.5",
             "speech_flow_worker_ready 1",
+            "speech_flow_worker_draining 0",
+            concat!("speech_flow_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
         }
@@ -302,11 +368,21 @@ mod tests {
 
     #[test]
     fn only_the_model_that_answers_is_named() {
-        let metrics = Metrics::new().expect("names and labels are sound");
+        let metrics = Metrics::new(LIMITS).expect("names and labels are sound");
         for commit in ["aaaa", "bbbb"] {
             metrics.model(&ModelInfo { commit: Some(commit.to_owned()), ..ModelInfo::example() });
         }
-        let text = metrics.render(Backlog { audio_s: 0.0, requests: 0, speed: 1.0 }, 0, false).expect("renders");
+        let text = metrics.render(STATE).expect("renders");
         assert!(text.contains("commit=\"bbbb\"") && !text.contains("commit=\"aaaa\""), "{text}");
+    }
+    #[test]
+    fn what_did_not_happen_yet_is_a_zero() {
+        let metrics = Metrics::new(LIMITS).expect("names and labels are sound");
+        let before = metrics.render(STATE).expect("renders");
+        metrics.reloaded("failed");
+        metrics.rejected("overloaded");
+        metrics.obtained(Outcome::Repaired);
+        let after = metrics.render(STATE).expect("renders");
+        assert_eq!(after.lines().count(), before.lines().count(), "no new series\n{after}");
     }
 }

@@ -85,6 +85,7 @@ impl Starter {
         let options = progress::followed(&self.ensure, Arc::clone(&self.app), full);
         let ensured = self.phase(Phase::Ensure, occasion, self.manager.ensure_with(&spec, &options)).await;
         let model = ensured.map_err(failed)?;
+        self.app.metrics.obtained(model.outcome);
         let outcome = model.outcome.as_str();
         let commit = model.origin.as_ref().map(|origin| origin.commit.as_str());
         tracing::info!(model = %spec, commit, status = outcome, "the model is on disk");

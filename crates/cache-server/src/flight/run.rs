@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 
 use super::{Flight, Phase, stopping};
 use crate::answer::Refusal;
+use crate::metrics::Fetched;
 use crate::server::Server;
 use crate::taint::Mark;
 use crate::turns::FetchTurn;
@@ -233,7 +234,7 @@ impl Server {
             Ok(Ok(mark)) => Ok(mark),
             Ok(Err(error)) => {
                 self.inner.log.problem("the state folder cannot be written to", &error, None::<String>);
-                Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).later(WHEN_FULL))
+                Err(unusable(error.to_string()))
             }
             Err(_) => Err(Refusal::internal("a mark was lost")),
         }
@@ -269,7 +270,7 @@ impl Server {
         self.inner
             .log
             .note(message.clone(), Some("check the mirror or proxy between this server and the hub".to_owned()));
-        Refusal::new(StatusCode::BAD_GATEWAY, message)
+        Refusal::new(StatusCode::BAD_GATEWAY, message).counted_as(Fetched::Damaged)
     }
 
     /// What the disk said comes back as itself, not as a fault of the hub.
@@ -283,7 +284,7 @@ impl Server {
             error => {
                 let what = format!("`{}` of `{}` could not be fetched", flight.file.path, flight.repo);
                 self.inner.log.problem(&what, &error, error.hint());
-                Refusal::of_hub(&error)
+                Refusal::of_hub(&error).counted_as(Fetched::Hub)
             }
         }
     }
@@ -292,13 +293,17 @@ impl Server {
         self.inner.log.problem("the cache cannot be used", error, error.hint());
         match error {
             CacheError::NoSpace { .. } | CacheError::VolumeFull { .. } => full(error),
-            _ => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).later(WHEN_FULL),
+            _ => unusable(error.to_string()),
         }
     }
 }
 
 fn full(error: &CacheError) -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).later(WHEN_FULL)
+    unusable(error.to_string()).counted_as(Fetched::NoSpace)
+}
+
+fn unusable(message: String) -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later(WHEN_FULL).counted_as(Fetched::Volume)
 }
 
 /// Why work that waits for the disk gave nothing.
@@ -310,7 +315,8 @@ enum Blocked {
 impl From<Blocked> for Refusal {
     fn from(blocked: Blocked) -> Self {
         match blocked {
-            Blocked::Cache(error) => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()).later(WHEN_FULL),
+            Blocked::Cache(error @ (CacheError::NoSpace { .. } | CacheError::VolumeFull { .. })) => full(&error),
+            Blocked::Cache(error) => unusable(error.to_string()),
             Blocked::Ended => Self::internal("a write to the cache ended early"),
         }
     }

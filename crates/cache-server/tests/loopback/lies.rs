@@ -32,6 +32,30 @@ async fn a_flipped_byte_is_cut_off_before_the_end_and_the_next_request_is_right(
 }
 
 #[tokio::test]
+async fn a_file_that_comes_damaged_twice_is_counted_as_such() {
+    let scene = Scene::new().await;
+    let flip = FaultRule::new(Action::FlipByte { offset: 1000 }).path("model.bin");
+    scene.hub.add_fault(flip).expect("a rule");
+    assert!(!scene.get(FILE).send().await.is_whole);
+    // The client is cut off at the first wrong byte; the download is given up after the second attempt.
+    let lines = [
+        "speech_flow_server_fetches_total{outcome=\"damaged\"} 1",
+        "speech_flow_server_fetches_total{outcome=\"done\"} 0",
+        "speech_flow_server_verification_failures_total 2",
+        "speech_flow_server_quarantined_total 1",
+    ];
+    let begun = Instant::now();
+    loop {
+        let text = String::from_utf8(scene.get("/metrics").send().await.body).expect("text");
+        if lines.iter().all(|line| text.lines().any(|found| found == *line)) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn bytes_that_are_wrong_once_are_fetched_again() {
     let scene = Scene::new().await;
     let flip = FaultRule::new(Action::FlipByte { offset: 4_500_000 }).path("model.bin").on(Endpoint::Cdn);

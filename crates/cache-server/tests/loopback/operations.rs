@@ -74,6 +74,10 @@ async fn probes_metrics_and_the_page_answer() {
         "speech_flow_server_upstream_bytes_total 5242880",
         "speech_flow_server_model_bytes_total{model=\"other\",source=\"cache\"} 5242880",
         "speech_flow_server_verification_failures_total 0",
+        "speech_flow_server_fetches_total{outcome=\"done\"} 1",
+        "speech_flow_server_fetches_total{outcome=\"damaged\"} 0",
+        "speech_flow_server_ready 1",
+        "speech_flow_server_draining 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
     }

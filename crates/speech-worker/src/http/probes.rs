@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::error::ApiError;
 use crate::app::App;
+use crate::metrics::StateNumbers;
 
 /// The process answers and no inference is stuck.
 pub(crate) async fn live(State(app): State<Arc<App>>) -> Response {
@@ -34,10 +35,13 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// The metrics.
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let waiting = app.serving().map_or(0, |serving| serving.waiting());
-    let text = app
-        .metrics
-        .render(app.admission.backlog(), waiting, app.health.is_ready())
-        .map_err(|error| ApiError::internal(&error))?;
+    let state = StateNumbers {
+        backlog: app.admission.backlog(),
+        waiting_windows: app.serving().map_or(0, |serving| serving.waiting()),
+        longest_running: app.longest_running().unwrap_or_default(),
+        is_ready: app.health.is_ready(),
+        is_draining: app.health.is_draining(),
+    };
+    let text = app.metrics.render(state).map_err(|error| ApiError::internal(&error))?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

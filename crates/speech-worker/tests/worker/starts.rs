@@ -77,6 +77,7 @@ fn a_model_that_does_not_load_ends_the_worker() {
 fn a_new_version_takes_the_place_of_the_old_one() {
     let scene = Scene::new();
     let worker = scene.ready(Kind::Whisper, &[("WORKER_API_KEY", "secret")]);
+    assert_eq!(worker.metric("speech_flow_model_obtained_total{outcome=\"downloaded\"}"), 1.0);
     let commit = || get(worker.address, "/readyz").json()["model"]["commit"].as_str().map(str::to_owned);
     let before = commit().expect("a commit");
     let next = EmbeddedModel::TinyWhisperCt2.builder(WHISPER).commit("a new card").file("README.md", "# New\n");
