@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Writes tests/clients/requirements*.txt (every package pinned and hashed) from the .in files.
 # For maintainers who change a version; needs PyPI.
+#
+#   scripts/lock-python.sh [NAME...]      such as requirements-hub-1; all by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,8 +11,12 @@ tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 "$python" -m venv "$tools/venv"
 "$tools/venv/bin/pip" install --quiet uv
-for name in requirements requirements-parity; do
+[ $# -gt 0 ] || set -- requirements requirements-parity requirements-hub-0.36 requirements-hub-1 requirements-hub-2 requirements-olah
+for name in "$@"; do
+  options=()
+  # What these clients depend on by default and must not have here.
+  [[ $name != requirements-hub-* ]] || options=(--no-emit-package hf-xet)
   "$tools/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --no-annotate --custom-compile-command 'scripts/lock-python.sh' \
+    --no-annotate --custom-compile-command 'scripts/lock-python.sh' "${options[@]}" \
     "tests/clients/$name.in" -o "tests/clients/$name.txt"
 done
