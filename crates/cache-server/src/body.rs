@@ -1,5 +1,6 @@
 //! The bytes of a file on their way to one client.
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
@@ -20,8 +21,10 @@ use crate::store::{SharedFile, StoredBlob};
 
 /// Bytes that are read at once.
 const PIECE: u64 = 512 << 10;
-/// Files from this size on are sent without a copy.
+/// Parts from this size on are sent without a copy.
 const DIRECT_FROM: u64 = 256 << 10;
+/// Parts up to this size are read where they are found.
+const AT_ONCE: u64 = 128 << 10;
 /// A smaller piece is followed by a short wait, so that many followers do not wake for every packet.
 const SMALL_PIECE: u64 = 128 << 10;
 const BREATH: Duration = Duration::from_millis(10);
@@ -65,6 +68,23 @@ impl Drop for HeldLease {
             runtime.spawn_blocking(move || drop(lease));
         }
     }
+}
+
+/// A part that is read where the file is opened, as it is small. Blocks.
+pub(crate) fn small(file: &File, range: &Range<u64>) -> io::Result<Option<Bytes>> {
+    let length = range.end - range.start;
+    if length > AT_ONCE {
+        return Ok(None);
+    }
+    let mut buffer = vec![0; length as usize];
+    file.read_exact_at(&mut buffer, range.start)?;
+    Ok(Some(Bytes::from(buffer)))
+}
+
+/// A part that has been read.
+pub(crate) fn read_already(bytes: Bytes, mut sending: Sending) -> Body {
+    sending.sent(bytes.len() as u64);
+    Body::from(bytes)
 }
 
 /// A part of a file that is whole, sent by the kernel where the connection can.
