@@ -21,12 +21,14 @@ use crate::store::{SharedFile, StoredBlob};
 
 /// Bytes that are read at once.
 const PIECE: u64 = 512 << 10;
+/// Less for those that follow a download: they come in crowds, and what a slow one has not taken yet waits in memory.
+const FOLLOWED_PIECE: u64 = 128 << 10;
 /// Parts from this size on are sent without a copy.
 const DIRECT_FROM: u64 = 256 << 10;
 /// Parts up to this size are read where they are found.
 const AT_ONCE: u64 = 128 << 10;
 /// A smaller piece is followed by a short wait, so that many followers do not wake for every packet.
-const SMALL_PIECE: u64 = 128 << 10;
+const SMALL_PIECE: u64 = 64 << 10;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// What every body carries: counts what it sends, and holds what must not go while it sends.
@@ -183,7 +185,7 @@ impl Follower {
         }
         loop {
             if let Reading::Whole(file) = &self.reading {
-                let end = self.range.end.min(self.range.start + PIECE);
+                let end = self.range.end.min(self.range.start + FOLLOWED_PIECE);
                 return read(Arc::clone(file), self.range.start..end).await.map(Some);
             }
             let phase = self.phases.borrow_and_update().clone();
@@ -229,7 +231,7 @@ impl Follower {
             return Ok(None);
         }
         let limit = self.range.end.min(growth.size().saturating_sub(HELD_BACK));
-        let end = reach.end.min(limit).min(self.range.start + PIECE);
+        let end = reach.end.min(limit).min(self.range.start + FOLLOWED_PIECE);
         if end > self.range.start {
             *breathe = end - self.range.start < SMALL_PIECE;
             let piece = read(Arc::clone(growth.file()), self.range.start..end).await?;
