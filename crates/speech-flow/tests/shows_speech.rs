@@ -6,8 +6,12 @@ mod files;
 mod parity;
 #[path = "shows_speech/served.rs"]
 mod served;
+#[path = "shows_speech/worker.rs"]
+mod worker;
 
 #[path = "show_clients/client.rs"]
 mod client;
+#[path = "support/metrics.rs"]
+mod metrics;
 #[path = "support/support.rs"]
 mod support;
