@@ -4,6 +4,7 @@ import json
 import statistics
 
 import measure
+import server
 import speech
 import svg
 
@@ -39,7 +40,7 @@ def write(root):
     results = root / "benches" / "results"
     plots = root / "docs" / "plots"
     plots.mkdir(parents=True, exist_ok=True)
-    records = [json.loads((results / f"{name}.json").read_text()) for name in ["download", "small", "warm", "speech"] if (results / f"{name}.json").exists()]
+    records = [json.loads((results / f"{name}.json").read_text()) for name in ["download", "small", "warm", "speech", "server"] if (results / f"{name}.json").exists()]
     if not records:
         raise SystemExit("report: nothing is recorded in benches/results")
     sections = []
@@ -68,6 +69,8 @@ def section(record):
         return "\n".join([*lines, *warm_lines(record)])
     if record["benchmark"] == "speech":
         return "\n".join([*lines, *speech.report_lines(record)])
+    if record["benchmark"] == "server":
+        return "\n".join([*lines, *server.report_lines(record)])
     for title, shape in record["shapes"].items():
         lines += shape_lines(record["benchmark"], title, shape)
     return "\n".join(lines)
@@ -78,6 +81,7 @@ TITLES = {
     "small": "Many small files",
     "warm": "Warm start",
     "speech": "Transcription beside faster-whisper",
+    "server": "The cache server beside nginx and Olah",
 }
 
 
@@ -156,7 +160,7 @@ def drawings(record):
     if record["benchmark"] == "warm":
         table = {name: measure.summary([wall * 1000 for wall in walls]) for name, walls in record["walls"].items()}
         return {"warm-wall.svg": svg.bars("Warm start of two pinned models", "milliseconds of wall time", rows(table))}
-    if record["benchmark"] == "speech":
+    if record["benchmark"] in ("speech", "server"):
         return {}
     found = {}
     for title, shape in record["shapes"].items():
