@@ -15,34 +15,47 @@ use crate::served::Served;
 use crate::support::{LID, Run, WHISPER, World};
 
 #[test]
-fn python_clients_of_every_generation_get_the_hubs_files_cold_and_warm() {
+fn python_clients_of_0_36_get_the_hubs_files_cold_and_warm() {
+    python_client("hub-0.36", "0.36.");
+}
+
+#[test]
+fn python_clients_of_1_get_the_hubs_files_cold_and_warm() {
+    python_client("hub-1", "1.");
+}
+
+#[test]
+fn python_clients_of_2_4_get_the_hubs_files_cold_and_warm() {
+    python_client("hub-2", "2.4.");
+}
+
+#[track_caller]
+fn python_client(generation: &str, version: &str) {
     let Some(main) = Client::find() else { return };
-    for (generation, version) in [("hub-0.36", "0.36."), ("hub-1", "1."), ("hub-2", "2.4.")] {
+    let client = Client::of(installed(&format!("{generation}/bin/python")));
+    for has_xet in [false, true] {
         let world = World::start();
-        let client = Client::of(installed(&format!("{generation}/bin/python")));
-        let xet = world.folder().join("xet");
-        lend_xet(&main, &xet);
+        let lent = world.folder().join("lent");
+        std::fs::create_dir(&lent).expect("a folder");
+        if has_xet {
+            lend_xet(&main, &lent);
+        }
         let served = Served::start(&world, "server", &[]);
-        // Cold and warm.
-        for (at, has_xet) in [false, true, false].into_iter().enumerate() {
-            let lend = |command: &mut Command| {
-                command.env("HF_HUB_DISABLE_XET", "0").env("HF_ENDPOINT", &served.endpoint);
-                if has_xet {
-                    command.env("PYTHONPATH", &xet);
-                }
-            };
-            let cache = world.folder().join(format!("client-{at}"));
+        let settings = |command: &mut Command| {
+            command.env("HF_HUB_DISABLE_XET", "0").env("HF_ENDPOINT", &served.endpoint).env("PYTHONPATH", &lent);
+        };
+        for cache in ["cold", "warm"] {
+            let cache = world.folder().join(cache);
             let mut command = client.script(&world, "server_versions.py", &[text(&cache), LID]);
-            lend(&mut command);
+            settings(&mut command);
             let answer = answer(&mut command);
             assert!(answer["version"].as_str().is_some_and(|found| found.starts_with(version)), "{answer}");
             assert_eq!(answer["has_xet"], has_xet, "{answer}");
             check(&world, LID, &answer["files"]);
             let mut command = client.hf(&world, &["download", WHISPER, "--cache-dir", text(&cache), "--quiet"]);
-            lend(&mut command);
+            settings(&mut command);
             let run = Run::new(command.output().expect("hf starts")).exits(0);
-            let folder = PathBuf::from(run.stdout().trim().trim_start_matches("path: "));
-            check_folder(&world, WHISPER, &folder);
+            check_folder(&world, WHISPER, Path::new(run.stdout().trim()));
         }
         sent_once(&world);
     }
@@ -81,9 +94,8 @@ fn rust_client(generation: &str) {
     sent_once(&world);
 }
 
-/// A folder in which Python finds `hf_xet`, as the main environment has it installed.
+/// Puts `hf_xet` into a folder in which Python looks, as the main environment has it installed.
 fn lend_xet(main: &Client, folder: &Path) {
-    std::fs::create_dir(folder).expect("a folder");
     let library = main.beside("../lib").read_dir().expect("a library").flatten().next().expect("Python's").path();
     let packages = library.join("site-packages").canonicalize().expect("a path");
     let lent: Vec<_> = packages.read_dir().expect("packages").flatten().map(|entry| entry.file_name()).collect();
