@@ -17,7 +17,7 @@ MINUTES ?= 10
 # Arguments for `make bench`, such as ARGS="download --size 64M".
 ARGS ?= all
 
-.PHONY: help engine engine-source demo build test lint bench soak parity fuzz test-cuda clean-venv
+.PHONY: help engine engine-source demo build test page lint bench soak parity test-cuda fuzz clean-venv
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,12 +41,20 @@ build: engine ## Build target/release/speech-flow
 	cargo build --release --locked --package speech-flow
 
 test: engine ## Run all tests, with the real Python clients
-	@scripts/setup.sh test objectstore
+	@scripts/setup.sh test objectstore browser
 	@scripts/venv.sh
 	@scripts/venv.sh .venv-deploy tests/deploy/requirements.txt
+	@scripts/clients.sh
 	@scripts/objectstore.sh
 	@scripts/deploytools.sh
+	@scripts/browser.sh
 	@scripts/test.sh
+
+page: engine ## Test the cache server's status page in Chromium, and picture it for the docs
+	@scripts/setup.sh test browser
+	@scripts/browser.sh
+	mkdir -p docs/images
+	SPEECH_FLOW_SCREENSHOTS=$(CURDIR)/docs/images cargo test --locked --package speech-flow --test shows_server page::
 
 lint: ## Check format, clippy, docs, house rules, licenses
 	@scripts/setup.sh build
@@ -55,6 +63,7 @@ lint: ## Check format, clippy, docs, house rules, licenses
 bench: engine ## Run the benchmarks and write docs/benchmarks.md (ARGS="download --size 64M" for one)
 	@scripts/setup.sh bench
 	@scripts/venv.sh
+	@scripts/venv.sh target/clients/olah tests/clients/requirements-olah.txt
 	cargo build --release --locked --package speech-flow
 	.venv/bin/python benches/run.py $(ARGS)
 
@@ -63,11 +72,14 @@ soak: ## Kill the real process at random points, RUNS times (default 200)
 	@scripts/venv.sh
 	SPEECH_FLOW_SOAK_RUNS=$(RUNS) scripts/test.sh --soak
 
-parity: engine ## Load the transformers model itself from our cache (installs torch, several GB, in .venv-parity)
+parity: engine ## Load transformers' models from our cache and through the server (installs torch, several GB, in .venv-parity)
 	@scripts/setup.sh build venv
 	@scripts/venv.sh .venv-parity tests/clients/requirements-parity.txt
 	cargo build --release --locked --package speech-flow
 	.venv-parity/bin/python tests/clients/parity.py $(BINARY)
+	@scripts/clients.sh --all
+	SPEECH_FLOW_TEST_PYTHON=$(CURDIR)/.venv-parity/bin/python \
+	  cargo test --locked --package speech-flow --test shows_server parity_ -- --ignored
 
 test-cuda: engine ## Results and speed on an NVIDIA GPU, beside faster-whisper (installs cuBLAS in .venv-cuda)
 	@scripts/setup.sh build venv

@@ -49,6 +49,14 @@ def digests(path):
     return {"size": size, "sha256": sha256.hexdigest(), "git": git.hexdigest()}
 
 
+def digest_of(stream):
+    """The SHA-256 of what comes."""
+    sha256 = hashlib.sha256()
+    while chunk := stream.read(BLOCK):
+        sha256.update(chunk)
+    return sha256.hexdigest()
+
+
 def one_large(folder, size):
     """A classifier whose weights are one safetensors file of `size` bytes."""
     write_configuration(folder)

@@ -4,6 +4,7 @@ import json
 import statistics
 
 import measure
+import server
 import speech
 import windows
 import svg
@@ -74,6 +75,8 @@ def section(record):
         return "\n".join([*lines, *speech.report_lines(record)])
     if record["benchmark"] == "windows":
         return "\n".join([*lines, *windows.report_lines(record)])
+    if record["benchmark"] == "server":
+        return "\n".join([*lines, *server.report_lines(record)])
     for title, shape in record["shapes"].items():
         lines += shape_lines(record["benchmark"], title, shape)
     return "\n".join(lines)
@@ -85,8 +88,9 @@ TITLES = {
     "warm": "Warm start",
     "speech": "Transcription beside faster-whisper",
     "windows": "Windows fitted to their sound",
+    "server": "The cache server beside nginx and Olah",
 }
-RECORDS = ["download", "small", "warm", "speech", "speech-cuda", "windows"]
+RECORDS = ["download", "small", "warm", "speech", "speech-cuda", "windows", "server"]
 NO_GPU = "## Transcription on a GPU\n\nNot run: no CUDA GPU was at hand. `make test-cuda` runs it, and its results, on a machine that has one.\n"
 
 
@@ -165,7 +169,7 @@ def drawings(record):
     if record["benchmark"] == "warm":
         table = {name: measure.summary([wall * 1000 for wall in walls]) for name, walls in record["walls"].items()}
         return {"warm-wall.svg": svg.bars("Warm start of two pinned models", "milliseconds of wall time", rows(table))}
-    if record["benchmark"] == "speech":
+    if record["benchmark"] in ("speech", "server"):
         return {}
     found = {}
     for title, shape in record["shapes"].items():

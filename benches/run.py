@@ -1,7 +1,7 @@
 """Benchmarks of model delivery. Needs nginx, curl, aria2c, and the release binary; `make bench` sees to all.
 
 run.py all                      every benchmark at full size, recorded; then the report
-run.py download|small|warm|speech|windows   one benchmark
+run.py download|small|warm|speech|windows|server   one benchmark
 run.py report                   draws the plots and writes docs/benchmarks.md from what is recorded
 
 A run with another size or number of repetitions is a try: it prints, and records nothing.
@@ -22,6 +22,7 @@ import hub
 import measure
 import models
 import report
+import server
 import speech
 import windows
 
@@ -32,7 +33,7 @@ SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=["all", "download", "small", "warm", "speech", "windows", "report"])
+    parser.add_argument("benchmark", choices=["all", "download", "small", "warm", "speech", "windows", "server", "report"])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where speech is transcribed")
     parser.add_argument("--size", default="4G", help="bytes of the one large file, such as 64M (default 4G)")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -49,7 +50,7 @@ def main():
     suffix = "-cuda" if args.device == "cuda" else ""
     work = Path(tempfile.mkdtemp(prefix="speech-flow-bench-", dir=args.folder))
     try:
-        for name in ["download", "small", "warm", "speech", "windows"] if args.benchmark == "all" else [args.benchmark]:
+        for name in ["download", "small", "warm", "speech", "windows", "server"] if args.benchmark == "all" else [args.benchmark]:
             record = {"benchmark": name, "date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": measure.machine()}
             record |= {"versions": clients.versions(), **measure.wait_for_quiet(args.patience)}
             if record["busy"]:
@@ -187,7 +188,7 @@ def warm(args, work):
     }
 
 
-BENCHMARKS = {"download": download, "small": small, "warm": warm, "speech": speech.run, "windows": windows.run}
+BENCHMARKS = {"download": download, "small": small, "warm": warm, "speech": speech.run, "windows": windows.run, "server": server.run}
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Writes tests/*/requirements*.txt (every package pinned and hashed) from the .in files.
 # For maintainers who change a version; needs PyPI.
+#
+#   scripts/lock-python.sh [NAME...]      such as clients/requirements-hub-1; all by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,8 +11,12 @@ tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 "$python" -m venv "$tools/venv"
 "$tools/venv/bin/pip" install --quiet uv
-for name in clients/requirements clients/requirements-parity clients/requirements-cuda deploy/requirements; do
+[ $# -gt 0 ] || set -- clients/requirements{,-parity,-cuda,-hub-0.36,-hub-1,-hub-2,-olah} deploy/requirements
+for name in "$@"; do
+  options=()
+  # What these clients depend on by default and must not have here.
+  [[ $name != clients/requirements-hub-* ]] || options=(--no-emit-package hf-xet)
   "$tools/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --no-annotate --custom-compile-command 'scripts/lock-python.sh' \
+    --no-annotate --custom-compile-command 'scripts/lock-python.sh' "${options[@]}" \
     "tests/$name.in" -o "tests/$name.txt"
 done

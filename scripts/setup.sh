@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that one purpose needs, and only those that are missing.
 #
-#   scripts/setup.sh build|test|bench|venv|objectstore...
+#   scripts/setup.sh build|test|bench|venv|objectstore|browser...
 #
 # Looks for each tool first. Where all are there, nothing runs and nothing is printed.
 # Missing ones come from apt-get (with sudo when the caller is not root).
@@ -43,9 +43,21 @@ need_objectstore() {
   want ca-certificates has_certificates
 }
 
+# The status page's tests: Node.js drives a real browser, scripts/browser.sh gets what it drives it with.
+need_browser() {
+  need_build
+  want nodejs has node
+  want npm has npm
+  want chromium has chromium
+  # Without a font there is no text.
+  want fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
+}
+
 need_test() {
   need_build
   need_venv
+  # For `promtool`.
+  want prometheus has promtool
   want curl has curl
   want strace has strace
   want util-linux has setpriv
@@ -69,12 +81,13 @@ need_bench() {
   want aria2 has aria2c
   # Recordings of real speech, with their words.
   want pocketsphinx-testdata test -d /usr/share/pocketsphinx/test/data
+  want wrk has wrk
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv|objectstore..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv|objectstore|browser..." >&2; exit 2; }
 for purpose in "$@"; do
   case $purpose in
-    build | test | bench | venv | objectstore) "need_$purpose" ;;
+    build | test | bench | venv | objectstore | browser) "need_$purpose" ;;
     *) echo "setup: unknown purpose \`$purpose\`" >&2; exit 2 ;;
   esac
 done

@@ -28,7 +28,8 @@ echo "venv: making $folder from $requirements with $python (once; it takes a min
 rm -rf "$folder"
 "$python" -m venv "$folder"
 echo '*' >"$folder/.gitignore"
+# The file names everything that is needed, and leaves out on purpose what must not be there.
 "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-  --require-hashes --only-binary :all: -r "$requirements"
+  --require-hashes --no-deps --only-binary :all: -r "$requirements"
 # Written last: a run that was cut off starts over.
 printf '%s' "$wanted" >"$stamp"

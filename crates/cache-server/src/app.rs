@@ -11,7 +11,6 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use speech_flow_model_hub::RequestId;
@@ -31,20 +30,8 @@ const MAX_REQUEST_ID: usize = 64;
 /// The whole server as a router.
 pub fn app(server: Server) -> Router {
     let limits = PerClient::new(server.inner.settings.max_per_client);
-    Router::new()
-        .route("/livez", get(operations::live))
-        .route("/healthz", get(operations::live))
-        .route("/readyz", get(operations::ready))
-        .route("/metrics", get(operations::metrics))
-        .route("/", get(operations::page::page))
-        .route("/v1/page.js", get(operations::page::script))
-        .route("/v1/status", get(operations::status::status))
-        .route("/v1/events", get(operations::status::events))
-        .route("/v1/openapi.json", get(operations::openapi))
-        .route("/v1/models", get(operations::models::list))
-        .route("/v1/models/{owner}/{name}", get(operations::models::one))
-        .route("/v1/models/{owner}/{name}/preload", post(operations::models::preload))
-        .route("/v1/models/{owner}/{name}/revisions/{commit}", delete(operations::models::delete))
+    let own = operations::routes::routes().into_iter();
+    own.fold(Router::new(), |router, (_, path, handler)| router.route(path, handler))
         .fallback(hub_api::answer)
         .layer(from_fn_with_state((server.clone(), limits), accompany))
         .with_state(server)

@@ -1,5 +1,6 @@
 //! The bytes of a file on their way to one client.
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
@@ -20,10 +21,14 @@ use crate::store::{SharedFile, StoredBlob};
 
 /// Bytes that are read at once.
 const PIECE: u64 = 512 << 10;
-/// Files from this size on are sent without a copy.
+/// Less for those that follow a download: they come in crowds, and what a slow one has not taken yet waits in memory.
+const FOLLOWED_PIECE: u64 = 128 << 10;
+/// Parts from this size on are sent without a copy.
 const DIRECT_FROM: u64 = 256 << 10;
+/// Parts up to this size are read where they are found.
+const AT_ONCE: u64 = 128 << 10;
 /// A smaller piece is followed by a short wait, so that many followers do not wake for every packet.
-const SMALL_PIECE: u64 = 128 << 10;
+const SMALL_PIECE: u64 = 64 << 10;
 const BREATH: Duration = Duration::from_millis(10);
 
 /// What every body carries: counts what it sends, and holds what must not go while it sends.
@@ -65,6 +70,23 @@ impl Drop for HeldLease {
             runtime.spawn_blocking(move || drop(lease));
         }
     }
+}
+
+/// A part that is read where the file is opened, as it is small. Blocks.
+pub(crate) fn small(file: &File, range: &Range<u64>) -> io::Result<Option<Bytes>> {
+    let length = range.end - range.start;
+    if length > AT_ONCE {
+        return Ok(None);
+    }
+    let mut buffer = vec![0; length as usize];
+    file.read_exact_at(&mut buffer, range.start)?;
+    Ok(Some(Bytes::from(buffer)))
+}
+
+/// A part that has been read.
+pub(crate) fn read_already(bytes: Bytes, mut sending: Sending) -> Body {
+    sending.sent(bytes.len() as u64);
+    Body::from(bytes)
 }
 
 /// A part of a file that is whole, sent by the kernel where the connection can.
@@ -163,7 +185,7 @@ impl Follower {
         }
         loop {
             if let Reading::Whole(file) = &self.reading {
-                let end = self.range.end.min(self.range.start + PIECE);
+                let end = self.range.end.min(self.range.start + FOLLOWED_PIECE);
                 return read(Arc::clone(file), self.range.start..end).await.map(Some);
             }
             let phase = self.phases.borrow_and_update().clone();
@@ -209,7 +231,7 @@ impl Follower {
             return Ok(None);
         }
         let limit = self.range.end.min(growth.size().saturating_sub(HELD_BACK));
-        let end = reach.end.min(limit).min(self.range.start + PIECE);
+        let end = reach.end.min(limit).min(self.range.start + FOLLOWED_PIECE);
         if end > self.range.start {
             *breathe = end - self.range.start < SMALL_PIECE;
             let piece = read(Arc::clone(growth.file()), self.range.start..end).await?;

@@ -15,6 +15,7 @@ use crate::server::Server;
 
 pub(crate) mod models;
 pub(crate) mod page;
+pub(crate) mod routes;
 pub(crate) mod status;
 
 /// The process answers.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,18 +26,41 @@ pub(crate) struct StoredBlob {
     pub(crate) cache: Cache,
 }
 
-/// Which blobs are known to be right.
+/// Which blobs are known to be right, and where they were last found.
 #[derive(Debug)]
 pub(crate) struct Trusted {
     folder: PathBuf,
     known: Mutex<HashMap<(PathBuf, Digest), String>>,
+    places: Mutex<HashMap<(RepoId, Digest), (Cache, PathBuf)>>,
     /// One blob is hashed at a time.
     hashing: Mutex<()>,
 }
 
 impl Trusted {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, known: Mutex::default(), hashing: Mutex::default() }
+        Self { folder, known: Mutex::default(), places: Mutex::default(), hashing: Mutex::default() }
+    }
+
+    /// The blob where it was last found, if the file there is still the one that was looked at then. Saves the search
+    /// in all caches, which costs more than sending a small file.
+    fn found_again(&self, key: &(RepoId, Digest)) -> Option<StoredBlob> {
+        let (cache, path) = self.places().get(key).cloned()?;
+        let file = open(&path).ok()?;
+        let identity = identity(&file.metadata().ok()?);
+        let is_same = self.known().get(&(path, key.1)).is_some_and(|known| *known == identity);
+        is_same.then_some(StoredBlob { file, cache })
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, HashMap<(RepoId, Digest), (Cache, PathBuf)>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember_place(&self, key: (RepoId, Digest), cache: &Cache, path: PathBuf) {
+        let mut places = self.places();
+        if places.len() >= MOST {
+            places.clear();
+        }
+        places.insert(key, (cache.clone(), path));
     }
 
     fn is_known(&self, path: &Path, digest: Digest, identity: &str) -> bool {
@@ -88,6 +111,10 @@ impl Server {
         commit: &CommitHash,
         file: &RemoteFile,
     ) -> Result<Option<StoredBlob>, CacheError> {
+        let key = (repo.clone(), file.digest);
+        if let Some(blob) = self.inner.trusted.found_again(&key) {
+            return Ok(Some(blob));
+        }
         for cache in self.caches() {
             // A snapshot on a volume without links may hold the bytes itself.
             let blob = cache.layout().blob(repo, &file.digest);
@@ -99,7 +126,7 @@ impl Server {
             } else {
                 continue;
             };
-            let Ok(opened) = File::open(&path) else { continue };
+            let Ok(opened) = open(&path) else { continue };
             let Ok(identity) = opened.metadata().map(|metadata| identity(&metadata)) else { continue };
             let trusted = &self.inner.trusted;
             if !trusted.is_known(&path, file.digest, &identity) {
@@ -109,6 +136,7 @@ impl Server {
                 }
                 trusted.trust(&path, file.digest, &identity);
             }
+            trusted.remember_place(key, cache, path);
             return Ok(Some(StoredBlob { file: opened, cache: cache.clone() }));
         }
         Ok(None)
@@ -147,6 +175,12 @@ impl Server {
         }
         Ok(false)
     }
+}
+
+/// Opens a file; a pipe in its place would otherwise wait for its other end.
+fn open(path: &Path) -> std::io::Result<File> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)
 }
 
 /// What changes when a file's content does, as far as a volume shows it.

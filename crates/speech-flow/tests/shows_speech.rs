@@ -8,8 +8,12 @@ mod parity;
 mod served;
 #[path = "shows_speech/soak.rs"]
 mod soak;
+#[path = "shows_speech/worker.rs"]
+mod worker;
 
 #[path = "show_clients/client.rs"]
 mod client;
+#[path = "support/metrics.rs"]
+mod metrics;
 #[path = "support/support.rs"]
 mod support;

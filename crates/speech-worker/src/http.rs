@@ -20,53 +20,71 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{self, MethodRouter};
 
 use crate::Kind;
 use crate::app::App;
 use error::ApiError;
 
-/// Every path and method of a worker of this kind, as [`router`] has them.
-pub(crate) fn routes(kind: Kind) -> Vec<(&'static str, &'static str)> {
+/// A method of a path, and what answers it.
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    handler: MethodRouter<Arc<App>>,
+}
+
+fn get<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Route {
+    Route { method: "get", path, handler: routing::get(handler) }
+}
+
+fn post<T: 'static>(path: &'static str, handler: impl Handler<T, Arc<App>>) -> Route {
+    Route { method: "post", path, handler: routing::post(handler) }
+}
+
+/// What probes, scrapers and readers of the description ask, without a key.
+fn open() -> Vec<Route> {
+    vec![
+        get("/livez", probes::live),
+        get("/healthz", probes::live),
+        get("/readyz", probes::ready),
+        get("/metrics", probes::metrics),
+        get("/openapi.json", openapi::document),
+    ]
+}
+
+/// What needs the key, where there is one.
+fn keyed(kind: Kind) -> Vec<Route> {
     let mut routes = vec![
-        ("get", "/livez"),
-        ("get", "/healthz"),
-        ("get", "/readyz"),
-        ("get", "/metrics"),
-        ("get", "/openapi.json"),
-        ("get", "/v1/models"),
-        ("get", "/v1/models/{model}"),
-        ("post", "/v1/models/reload"),
-        ("post", "/v1/audio/language"),
+        get("/v1/models", models::list),
+        get("/v1/models/{*model}", models::one),
+        post("/v1/models/reload", models::reload),
+        post("/v1/audio/language", language::identify),
     ];
     if kind == Kind::Whisper {
-        routes.extend([("post", "/v1/audio/transcriptions"), ("post", "/v1/audio/translations")]);
+        routes.push(post("/v1/audio/transcriptions", transcriptions::transcribe));
+        routes.push(post("/v1/audio/translations", transcriptions::translate));
     }
     routes
 }
 
+/// Every method and path of a worker of this kind, as a description has them.
+pub(crate) fn routes(kind: Kind) -> Vec<(&'static str, String)> {
+    let routes = open().into_iter().chain(keyed(kind));
+    // A model's name has a slash in it.
+    routes.map(|route| (route.method, route.path.replace("{*", "{"))).collect()
+}
+
 /// The paths of a worker.
 pub(crate) fn router(app: Arc<App>) -> Router {
-    let mut api = Router::new()
-        .route("/v1/models", get(models::list))
-        .route("/v1/models/{*model}", get(models::one))
-        .route("/v1/models/reload", post(models::reload))
-        .route("/v1/audio/language", post(language::identify));
-    if app.kind == Kind::Whisper {
-        api = api
-            .route("/v1/audio/transcriptions", post(transcriptions::transcribe))
-            .route("/v1/audio/translations", post(transcriptions::translate));
-    }
-    let open = Router::new()
-        .route("/livez", get(probes::live))
-        .route("/healthz", get(probes::live))
-        .route("/readyz", get(probes::ready))
-        .route("/metrics", get(probes::metrics))
-        .route("/openapi.json", get(openapi::document));
-    api.layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_key))
-        .merge(open)
+    let served = |routes: Vec<Route>| {
+        routes.into_iter().fold(Router::new(), |router, route| router.route(route.path, route.handler))
+    };
+    served(keyed(app.kind))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_key))
+        .merge(served(open()))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         // Uploads have a limit of their own, which is checked while they arrive.

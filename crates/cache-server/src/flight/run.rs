@@ -65,7 +65,7 @@ impl Server {
             self.inner.metrics.verification_failures.inc_by(1);
             self.distrust_object(file).await;
             if attempt == ATTEMPTS_AT_INTEGRITY {
-                return Err(self.give_up(&cache, file, mismatch));
+                return Err(self.give_up(&cache, repo, file, mismatch));
             }
             self.inner.log.note(format!("`{}` of `{repo}` arrived damaged and is fetched again", file.path), None);
             drop(mismatch);
@@ -259,10 +259,10 @@ impl Server {
         }
     }
 
-    fn give_up(&self, cache: &Cache, file: &RemoteFile, mismatch: Box<Mismatch>) -> Refusal {
+    fn give_up(&self, cache: &Cache, repo: &RepoId, file: &RemoteFile, mismatch: Box<Mismatch>) -> Refusal {
         let seems = Unexpected::judge(file, &mismatch.head());
         let what = seems.map(|seems| format!("; it seems to be {seems}")).unwrap_or_default();
-        let message = format!("the hub sent `{}` twice with a wrong digest{what}", file.path);
+        let message = format!("the hub sent `{}` of `{repo}` twice with a wrong digest{what}", file.path);
         match cache.quarantine(mismatch, &message) {
             Ok(_) => self.inner.metrics.quarantined.inc_by(1),
             Err(error) => tracing::warn!(%error, "a damaged file was deleted, its reason could not be kept"),

@@ -9,6 +9,8 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use speech_flow_model_cache::Lease;
 use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId, Revision};
 use tokio::time::Instant;
 
@@ -81,33 +83,20 @@ async fn send(
 ) -> Result<Response, Refusal> {
     let Settled { repo, document, hub, .. } = settled;
     let commit = &document.commit;
-    let is_later_part = matches!(&wanted, Wanted::Part(part) if part.start > 0);
     let looked = {
         let (server, repo, commit, file) = (server.clone(), repo.clone(), commit.clone(), file.clone());
-        tokio::task::spawn_blocking(move || {
-            let is_coming = server.inner.flights.is_coming(&repo, &file.digest);
-            let is_suspect = is_later_part && taint::is_suspect(&server, &file.digest, is_coming);
-            let found = server.open_blob(&repo, &commit, &file).map_err(|error| server.disk_error(&error))?;
-            let lease = match &found {
-                Some(StoredBlob { cache, .. }) if file.size >= LEASED_FROM => server.lease(cache, &repo, &commit),
-                Some(StoredBlob { cache, .. }) => {
-                    cache.record_use(&repo, &commit);
-                    None
-                }
-                None => None,
-            };
-            Ok::<_, Refusal>((found, lease, is_suspect))
-        })
+        tokio::task::spawn_blocking(move || look(&server, &repo, &commit, &file, wanted))
     };
-    let (found, lease, is_suspect) =
-        looked.await.map_err(|_| Refusal::internal("a look at the cache ended early"))??;
-    // The client may hold the start of other bytes: it gets the whole, and starts over.
-    let wanted = if is_suspect { Wanted::Whole } else { wanted };
+    let (wanted, found) = looked.await.map_err(|_| Refusal::internal("a look at the cache ended early"))??;
     let range = part_of(&wanted, file.size);
     let (lookup, body) = match found {
-        Some(blob) => {
+        Some(Found { blob, lease, read }) => {
             let sending = Sending::new(server, repo.to_string(), "cache", lease);
-            (Lookup::Hit, body::stored(Arc::new(blob.file), range, sending, pieces))
+            let body = match read {
+                Some(bytes) => body::read_already(bytes, sending),
+                None => body::stored(Arc::new(blob.file), range, sending, pieces),
+            };
+            (Lookup::Hit, body)
         }
         None => {
             let (flight, lookup) = server.fly(repo, commit, file, hub);
@@ -123,6 +112,40 @@ async fn send(
     response.headers_mut().insert(CACHE, HeaderValue::from_static(lookup.label()));
     *response.body_mut() = body;
     Ok(response)
+}
+
+/// A file that is in a cache.
+struct Found {
+    blob: StoredBlob,
+    lease: Option<Arc<Lease>>,
+    /// What is to be sent, where that is little.
+    read: Option<Bytes>,
+}
+
+/// Looks for the file, and for what of it is to be sent. Blocks.
+fn look(
+    server: &Server,
+    repo: &RepoId,
+    commit: &CommitHash,
+    file: &RemoteFile,
+    wanted: Wanted,
+) -> Result<(Wanted, Option<Found>), Refusal> {
+    let is_coming = server.inner.flights.is_coming(repo, &file.digest);
+    let is_later_part = matches!(&wanted, Wanted::Part(part) if part.start > 0);
+    // The client may hold the start of other bytes: it gets the whole, and starts over.
+    let is_suspect = is_later_part && taint::is_suspect(server, &file.digest, is_coming);
+    let wanted = if is_suspect { Wanted::Whole } else { wanted };
+    let opened = server.open_blob(repo, commit, file).map_err(|error| server.disk_error(&error))?;
+    let Some(blob) = opened else { return Ok((wanted, None)) };
+    let lease = if file.size >= LEASED_FROM {
+        server.lease(&blob.cache, repo, commit)
+    } else {
+        blob.cache.record_use(repo, commit);
+        None
+    };
+    let read = body::small(&blob.file, &part_of(&wanted, file.size));
+    let read = read.map_err(|error| Refusal::internal(format!("`{}` could not be read: {error}", file.path)))?;
+    Ok((wanted, Some(Found { blob, lease, read })))
 }
 
 fn part_of(wanted: &Wanted, size: u64) -> Range<u64> {

@@ -62,6 +62,15 @@ pub(crate) fn is_restricted(server: &Server, repo: &RepoId) -> bool {
     names.peek().is_some() && !names.any(|name| name.ends_with(".public.json"))
 }
 
+/// The license that the hub's answer on a commit names. Blocks.
+pub(crate) fn license(server: &Server, repo: &RepoId, commit: &CommitHash) -> Option<String> {
+    let revision = Revision::from(commit.clone());
+    let answers = [super::PUBLIC, super::RESTRICTED].map(|audience| path_of(server, repo, &revision, audience));
+    let json = answers.iter().find_map(|path| read_json(path))?;
+    let tags = json.get("tags")?.as_array()?.iter();
+    tags.filter_map(Value::as_str).find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned)
+}
+
 /// The listing of a commit that some cache has.
 pub(crate) async fn load_files(server: &Server, repo: &RepoId, commit: &CommitHash) -> Option<Vec<RemoteFile>> {
     let (server, repo, commit) = (server.clone(), repo.clone(), commit.clone());

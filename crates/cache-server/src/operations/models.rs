@@ -148,7 +148,7 @@ impl Server {
                     only.as_ref().is_none_or(|only| *only == repo.repo)
                         && (caller.is_admin || !crate::metadata::disk::is_restricted(&server, &repo.repo))
                 };
-                models.extend(report.repos.iter().filter(is_meant).map(|repo| describe(cache, repo)));
+                models.extend(report.repos.iter().filter(is_meant).map(|repo| describe(&server, cache, repo)));
             }
             Ok(models)
         });
@@ -156,20 +156,23 @@ impl Server {
     }
 }
 
-fn describe(cache: &Cache, repo: &CachedRepo) -> Value {
-    let revisions: Vec<Value> = repo.revisions.iter().map(|revision| revision_of(cache, repo, revision)).collect();
+fn describe(server: &Server, cache: &Cache, repo: &CachedRepo) -> Value {
+    let revisions = repo.revisions.iter().map(|revision| revision_of(server, cache, repo, revision));
     json!({
         "id": repo.repo.as_str(),
         "object": "model",
         "cache": cache.layout().root(),
         "bytes": repo.size_on_disk,
         "downloads": repo.partials.len(),
-        "revisions": revisions,
+        "revisions": revisions.collect::<Vec<_>>(),
     })
 }
 
-fn revision_of(cache: &Cache, repo: &CachedRepo, revision: &CachedRevision) -> Value {
+fn revision_of(server: &Server, cache: &Cache, repo: &CachedRepo, revision: &CachedRevision) -> Value {
     let record = cache.read_record(&repo.repo, &revision.commit).ok().flatten();
+    // What this server fetched for its clients has no record, but the hub's word on it.
+    let license = record.and_then(|record| record.license);
+    let license = license.or_else(|| crate::metadata::disk::license(server, &repo.repo, &revision.commit));
     let (state, missing) = match &revision.completeness {
         Completeness::Complete => ("complete", 0),
         Completeness::Incomplete { missing } => ("incomplete", missing.len()),
@@ -185,6 +188,6 @@ fn revision_of(cache: &Cache, repo: &CachedRepo, revision: &CachedRevision) -> V
         "pinned": revision.pinned.is_some(),
         "last_used": revision.last_used.map(|used| used.to_string()),
         "leases": revision.leases.len(),
-        "license": record.and_then(|record| record.license),
+        "license": license,
     })
 }

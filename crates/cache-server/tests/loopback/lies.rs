@@ -1,10 +1,11 @@
 //! A hub that breaks, stalls or lies: no client gets a wrong file that looks whole.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use speech_flow_demo_hub::{Action, DemoHub, Endpoint, FaultRule};
+use speech_flow_demo_hub::{Action, DemoHub, Endpoint, FaultRule, RetryAfter};
 
-use crate::scene::{FILE, REPO, SIZE, Scene, repository, sha256};
+use crate::scene::{FILE, REPO, SIZE, Scene, repository, sha256, start};
 
 #[tokio::test]
 async fn a_flipped_byte_is_cut_off_before_the_end_and_the_next_request_is_right() {
@@ -139,4 +140,63 @@ async fn what_another_program_damaged_is_put_away_and_fetched_again() {
     scene.assert_right(&scene.get(FILE).send().await);
     let quarantine = scene.folder.path().join(".speech-flow/quarantine");
     assert_eq!(std::fs::read_dir(quarantine).expect("reads").count(), 1);
+}
+
+#[tokio::test]
+async fn whatever_befalls_the_hub_while_a_file_comes_nobody_gets_a_wrong_one_that_looks_whole() {
+    for action in [
+        Action::Drop,
+        Action::CutAfter { bytes: 400_000 },
+        Action::StallAfter { bytes: 400_000, resume_after_ms: None },
+        Action::status(500),
+        Action::too_many_requests(RetryAfter::Seconds(1)),
+        Action::HtmlPage,
+        Action::FlipByte { offset: 2_000_000 },
+    ] {
+        let name = action.name();
+        let hub = DemoHub::builder().repository(repository(REPO)).start().await.expect("starts");
+        let folder = Arc::new(tempfile::tempdir().expect("temp folder"));
+        // A lane that is silent for so long is connected anew.
+        let variables = [("HF_HUB_DOWNLOAD_TIMEOUT", "1")];
+        let server = start(&hub.endpoint(), folder.path(), &variables, |_| {}, None).await;
+        let scene = Scene { hub, server, folder };
+        // Some of its requests go wrong, the others do not.
+        scene.hub.add_fault(FaultRule::new(action).path("model.bin").on(Endpoint::Cdn).first(3)).expect("a rule");
+        for _ in 0..2 {
+            let reply = scene.get(FILE).send().await;
+            let is_told = reply.status >= 500 || !reply.is_whole;
+            assert!(is_told || sha256(&reply.body) == scene.digest("model.bin"), "{name}: status {}", reply.status);
+        }
+        scene.hub.clear_faults();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut reply = scene.get(FILE).send().await;
+        while (reply.status, reply.is_whole) != (200, true) {
+            assert!(Instant::now() < deadline, "{name}: status {} with {} bytes", reply.status, reply.body.len());
+            reply = scene.get(FILE).send().await;
+        }
+        scene.assert_right(&reply);
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_dies_under_a_download_leaves_it_cut_off_and_what_is_whole_is_still_served() {
+    let scene = Scene::new().await;
+    let small = "/acme/model/resolve/main/config.json";
+    assert_eq!(scene.get(small).send().await.status, 200);
+    let slow = FaultRule::new(Action::Slow { bytes_per_second: 300_000 }).path("model.bin").on(Endpoint::Cdn);
+    scene.hub.add_fault(slow).expect("a rule");
+    let (status, _, mut body, mut stream) = scene.get(FILE).open().await;
+    assert_eq!(status, 200);
+    use tokio::io::AsyncReadExt as _;
+    while body.is_empty() {
+        assert!(stream.read_buf(&mut body).await.expect("reads") > 0);
+    }
+    let (path, digest) = (scene.blob(), scene.digest("model.bin"));
+    let Scene { hub, server, folder: _folder } = scene;
+    drop(hub);
+    // A connection that is cut is the right end.
+    let _ = stream.read_to_end(&mut body).await;
+    assert!((body.len() as u64) < SIZE && sha256(&body) != digest, "{} bytes", body.len());
+    assert!(!path.exists());
+    assert_eq!(server.get(small).send().await.status, 200);
 }

@@ -31,6 +31,11 @@ impl Client {
         None
     }
 
+    /// Another environment's.
+    pub(crate) fn of(python: PathBuf) -> Self {
+        Self { python }
+    }
+
     /// One of the scripts in `tests/clients`, in an environment of its own.
     pub(crate) fn script(&self, world: &World, name: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(world, &self.python);
@@ -43,6 +48,14 @@ impl Client {
         let mut command = self.command(world, &self.python.with_file_name("hf"));
         command.args(arguments);
         command
+    }
+
+    /// Lets schemathesis ask whatever a description allows, and more; it exits 1 where a check fails.
+    pub(crate) fn schemathesis(&self, world: &World, description: &str, checks: &str, options: &[&str]) -> Run {
+        let mut command = self.command(world, &self.beside("schemathesis"));
+        command.args(["run", description, "--checks", checks, "--max-examples", "20", "--seed", "1"]);
+        command.args(["--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all"]).args(options);
+        Run::new(command.output().expect("schemathesis starts"))
     }
 
     /// A program of the environment.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::client::{Client, answer, text};
+use crate::client::{Client, answer, root, text};
 use crate::served::Served;
 use crate::support::{LID, WHISPER, World};
 
@@ -66,15 +66,53 @@ fn the_hf_command_downloads_and_our_own_preload_does() {
 }
 
 #[test]
-fn transformers_read_a_model_through_the_server() {
+fn transformers_read_a_model_through_the_server_cold_and_warm() {
     let Some(client) = Client::find() else { return };
     let world = World::start();
     let served = Served::start(&world, "server", &[]);
-    let cache = world.folder().join("client");
     let endpoint = format!("--endpoint={}", served.endpoint);
-    let mut command = client.script(&world, "server_transformers.py", &[text(&cache), LID, &endpoint]);
-    let answer = answer(&mut command);
-    assert_eq!(answer["model_type"], "wav2vec2", "{answer}");
+    for cache in ["cold", "warm"] {
+        let cache = world.folder().join(cache);
+        let mut command = client.script(&world, "server_transformers.py", &[text(&cache), LID, &endpoint]);
+        let answer = answer(&mut command);
+        assert_eq!(answer["model_type"], "wav2vec2", "{answer}");
+        assert!(answer["tensors"].as_u64() > Some(10) && answer["parameters"].as_u64() > Some(1000), "{answer}");
+    }
+    let weights =
+        world.file_requests().into_iter().filter(|request| request.file.as_deref() == Some("model.safetensors"));
+    let sent: u64 = weights.filter(|request| request.status < 300).map(|request| request.bytes_sent).sum();
+    let size = world.hub.files(LID, "main").iter().find(|file| file.path == "model.safetensors").expect("weights").size;
+    assert_eq!(sent, size, "the hub sent the weights once");
+}
+
+#[test]
+#[ignore = "`make parity` runs it: it needs torch"]
+fn parity_transformers_load_whole_models_through_the_server_cold_and_warm() {
+    let Some(client) = Client::find() else { return };
+    let world = World::start();
+    let served = Served::start(&world, "server", &[]);
+    let (endpoint, fixtures) = (format!("--endpoint={}", served.endpoint), root().join("fixtures"));
+    for cache in ["cold", "warm"] {
+        let cache = world.folder().join(cache);
+        let answer =
+            answer(&mut client.script(&world, "server_models.py", &[text(&cache), text(&fixtures), &endpoint]));
+        assert!(answer["equal_tensors"].as_u64() > Some(100), "{answer}");
+    }
+}
+
+#[test]
+fn faster_whisper_loads_a_model_by_name_and_hears_through_the_server() {
+    let Some(client) = Client::find() else { return };
+    let world = World::start();
+    let served = Served::start(&world, "server", &[]);
+    let endpoint = format!("--endpoint={}", served.endpoint);
+    let clip = root().join("fixtures/audio/en05.wav");
+    for cache in ["cold", "warm"] {
+        let cache = world.folder().join(cache);
+        let arguments = [text(&cache), WHISPER, text(&clip), &endpoint];
+        let answer = answer(&mut client.script(&world, "server_whisper.py", &arguments));
+        assert_eq!(answer["text"], "The green key is under the table.", "{answer}");
+    }
 }
 
 #[test]
@@ -96,13 +134,15 @@ fn a_client_that_holds_xet_hashes_works_with_the_one_setting_and_is_told_of_it_w
 }
 
 #[test]
-fn the_requests_of_llama_cpp_are_answered() {
+fn the_requests_of_llama_cpp_are_answered_cold_and_warm() {
     let Some(client) = Client::find() else { return };
     let world = World::start();
     let served = Served::start(&world, "server", &[]);
     let endpoint = format!("--endpoint={}", served.endpoint);
-    let answer = answer(&mut client.script(&world, "server_llama.py", &[LID, &endpoint]));
-    check_files(&world, LID, &answer);
+    for _ in ["cold", "warm"] {
+        let answer = answer(&mut client.script(&world, "server_llama.py", &[LID, &endpoint]));
+        check_files(&world, LID, &answer);
+    }
 }
 
 #[test]

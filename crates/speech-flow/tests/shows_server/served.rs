@@ -1,6 +1,7 @@
 //! A running server in front of a world's hub.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::World;
@@ -15,11 +16,17 @@ impl Served {
     /// Starts a server; `cache` is its folder below the world's.
     #[track_caller]
     pub(crate) fn start(world: &World, cache: &str, arguments: &[&str]) -> Self {
+        Self::start_with(world, cache, arguments, &[])
+    }
+
+    /// The same, with variables.
+    #[track_caller]
+    pub(crate) fn start_with(world: &World, cache: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = world.command(&["serve", "--json"]);
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.args(arguments).env("MODEL_CACHE_DIR", world.folder().join(cache));
+        command.args(arguments).env("MODEL_CACHE_DIR", world.folder().join(cache)).envs(variables.iter().copied());
         Self::spawn(&mut command)
     }
 
@@ -37,6 +44,27 @@ impl Served {
     /// `host:port`.
     pub(crate) fn address(&self) -> &str {
         self.endpoint.strip_prefix("http://").expect("plain HTTP")
+    }
+
+    /// The body of an answer, as far as it came.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.address()).expect("connects");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address()).expect("asks");
+        let mut answer = Vec::new();
+        // One that is cut off is an answer, too.
+        let _ = stream.read_to_end(&mut answer);
+        let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        answer.split_off(head + 4)
+    }
+
+    /// The most memory that the process has had at once.
+    #[track_caller]
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel counts");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib << 10
     }
 
     /// SIGKILL.

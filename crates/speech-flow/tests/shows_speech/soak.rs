@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::client::root;
-use crate::served::Worker;
 use crate::support::World;
+use crate::worker::Worker;
 
 const EIGHT_AT_ONCE: usize = 8;
 
@@ -45,7 +45,7 @@ fn soak_a_short_clip_sent_behind_an_hour_is_answered_first() {
             (begun.elapsed(), text)
         });
         // The long one is worked on, and not only sent.
-        while !worker.metrics().lines().any(is_first_window) {
+        while !worker.get("/metrics").lines().any(is_first_window) {
             assert!(!long.is_finished(), "the hour was over before a window of it was seen");
             std::thread::sleep(std::time::Duration::from_millis(100));
         }

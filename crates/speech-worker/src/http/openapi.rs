@@ -40,7 +40,7 @@ mod tests {
         let mut described = Vec::new();
         for (path, methods) in document["paths"].as_object().expect("paths") {
             described
-                .extend(methods.as_object().expect("methods").keys().map(|method| (method.as_str(), path.as_str())));
+                .extend(methods.as_object().expect("methods").keys().map(|method| (method.as_str(), path.clone())));
         }
         let mut here = routes(Kind::Whisper);
         described.sort_unstable();

@@ -1,5 +1,5 @@
 "use strict";
-// Keeps the numbers and the downloads fresh. Without it the page is as of its loading.
+// Keeps the page fresh. Without it the page is as of its loading.
 const units = ["B", "KiB", "MiB", "GiB", "TiB"];
 function bytes(count) {
   let unit = 0;
@@ -9,39 +9,78 @@ function bytes(count) {
   }
   return (unit === 0 ? count : count.toFixed(1)) + " " + units[unit];
 }
-function cell(row, text) {
+function show(id, text) {
+  const element = document.getElementById(id);
+  if (element.textContent !== text) element.textContent = text;
+}
+function live(isOn, text) {
+  show("live", text);
+  document.getElementById("live").className = isOn ? "on" : "off";
+}
+function cell(row, label, text) {
   const td = row.insertCell();
+  td.dataset.label = label;
   td.textContent = text;
   return td;
 }
-function show(id, text) {
-  document.getElementById(id).textContent = text;
+// How long the rest takes at the pace so far.
+function rest(file) {
+  if (file.state !== "fetching") return ", " + file.state;
+  if (file.seconds < 2 || file.bytes === 0) return "";
+  const pace = file.bytes / file.seconds;
+  const seconds = Math.ceil((file.bytes_total - file.bytes) / pace);
+  const left = seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.ceil(seconds / 60)} min` : `${Math.ceil(seconds / 3600)} h`;
+  return `, ${bytes(pace)}/s, ${left} left`;
 }
-let wasFetching = document.querySelectorAll("#fetching progress").length;
-new EventSource("/v1/events").addEventListener("status", (event) => {
-  const status = JSON.parse(event.data);
-  show("hit-ratio", status.hit_ratio === null ? "–" : Math.round(status.hit_ratio * 100) + " %");
-  show("from-cache", bytes(status.bytes_from_cache));
-  show("from-hub", bytes(status.upstream_bytes));
-  show("in-flight", status.requests_in_flight);
+function showFetching(files) {
   const body = document.getElementById("fetching");
-  body.replaceChildren();
-  for (const file of status.fetching) {
-    const row = body.insertRow();
-    cell(row, file.model);
-    cell(row, file.file);
+  const rows = files.map((file) => {
+    const row = document.createElement("tr");
+    const name = document.createElement("th");
+    name.scope = "row";
+    name.textContent = file.model;
+    row.append(name);
+    cell(row, "File", file.file);
     const progress = document.createElement("progress");
     progress.max = Math.max(file.bytes_total, 1);
     progress.value = file.bytes;
-    const td = cell(row, "");
-    td.append(progress, ` ${bytes(file.bytes)} of ${bytes(file.bytes_total)} (${file.state})`);
-  }
-  if (status.fetching.length === 0) {
-    const td = cell(body.insertRow(), "Nothing is being fetched.");
+    progress.setAttribute("aria-label", file.file);
+    cell(row, "Progress", "").append(progress, ` ${bytes(file.bytes)} of ${bytes(file.bytes_total)}${rest(file)}`);
+    return row;
+  });
+  if (rows.length === 0) {
+    const row = document.createElement("tr");
+    const td = row.insertCell();
     td.colSpan = 3;
     td.className = "quiet";
-    // What has arrived belongs into the table of what is here.
-    if (wasFetching > 0) location.reload();
+    td.textContent = "Nothing is being fetched.";
+    rows.push(row);
   }
-  wasFetching = status.fetching.length;
+  body.replaceChildren(...rows);
+}
+// The parts that change seldom come from the server as it draws them.
+async function redraw() {
+  const answer = await fetch("/");
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  for (const id of ["disks", "problems", "models"]) {
+    const [old, now] = [document.getElementById(id), page.getElementById(id)];
+    if (now && old.innerHTML !== now.innerHTML) old.replaceChildren(...now.childNodes);
+  }
+}
+let drawn = null;
+const events = new EventSource("/v1/events");
+events.addEventListener("status", (event) => {
+  const status = JSON.parse(event.data);
+  live(true, "Live");
+  show("hit-ratio", status.hit_ratio === null ? "–" : Math.round(status.hit_ratio * 100) + " %");
+  show("from-cache", bytes(status.bytes_from_cache));
+  show("from-hub", bytes(status.upstream_bytes));
+  // The one that this page holds open is not worth telling.
+  show("in-flight", String(Math.max(status.requests_in_flight - 1, 0)));
+  showFetching(status.fetching);
+  const seldom = JSON.stringify([status.fetching.map((file) => [file.model, file.file]), status.problems]);
+  if (drawn !== null && drawn !== seldom) redraw().catch(() => {});
+  drawn = seldom;
 });
+events.addEventListener("error", () => live(false, "Not connected: as of " + new Date().toLocaleTimeString()));
