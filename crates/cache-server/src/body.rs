@@ -9,11 +9,11 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use speech_flow_http_listener::{BLANK_BYTES, Pieces, is_in_memory};
 use speech_flow_model_cache::{Growth, Lease};
 use tokio::sync::watch;
 
 use crate::answer::Refusal;
-use crate::direct::{BLANK_BYTES, Pieces, is_in_memory};
 use crate::flight::{Flight, HELD_BACK, Phase};
 use crate::server::Server;
 use crate::store::{SharedFile, StoredBlob};

@@ -42,7 +42,6 @@ pub(crate) struct Metrics {
     pub(crate) streaming: IntGauge,
     pub(crate) fetching: IntGauge,
     pub(crate) waiting_fetches: IntGauge,
-    pub(crate) connections: IntGauge,
 }
 
 /// Whether a file was there.
@@ -126,9 +125,13 @@ impl Metrics {
             streaming: register.gauge("streams_in_flight", "Files being sent.")?,
             fetching: register.gauge("fetches_in_flight", "Files being fetched from the hub.")?,
             waiting_fetches: register.gauge("fetches_waiting", "Files waiting for their turn to be fetched.")?,
-            connections: register.gauge("connections", "Open connections of clients.")?,
             registry,
         })
+    }
+
+    /// Counts what a listener counts, too.
+    pub(crate) fn listen(&self, stats: &speech_flow_http_listener::Stats) -> Result<()> {
+        stats.register(&self.registry)
     }
 
     pub(crate) fn request(&self, endpoint: &str, status: u16, took: Duration) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use speech_flow_http_listener::{Patience as ConnectionPatience, TlsFiles};
 use speech_flow_model_hub::Secret;
 use speech_flow_model_manager::Config;
 use speech_flow_model_types::RepoId;
@@ -33,6 +34,10 @@ pub struct Settings {
     pub first_byte_patience: Duration,
     /// Connections at once.
     pub max_connections: usize,
+    /// How long clients may take.
+    pub connection_patience: ConnectionPatience,
+    /// The server's certificate; plain HTTP without.
+    pub tls: Option<TlsFiles>,
     /// Requests of one address at once.
     pub max_per_client: usize,
     /// Files fetched at once.
@@ -61,6 +66,8 @@ impl Settings {
             newer_patience: Duration::from_secs(1),
             first_byte_patience: Duration::from_secs(8),
             max_connections: server.max_connections.value as usize,
+            connection_patience: ConnectionPatience { idle: server.keep_alive.value, ..ConnectionPatience::default() },
+            tls: server.tls.files().map(|(certificate, key)| TlsFiles { certificate, key }),
             max_per_client: server.max_per_client.value as usize,
             fetches: server.fetches.value as usize,
             max_size: server.max_size.value.map(|size| size.0),

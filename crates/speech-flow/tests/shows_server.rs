@@ -5,6 +5,9 @@ mod clients;
 #[path = "shows_server/killed.rs"]
 mod killed;
 
+#[path = "shows_server/tls.rs"]
+mod tls;
+
 #[path = "show_clients/client.rs"]
 mod client;
 #[path = "shows_server/served.rs"]

@@ -9,13 +9,13 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use speech_flow_http_listener::Pieces;
 use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId, Revision};
 use tokio::time::Instant;
 
 use super::Asked;
 use crate::answer::{REPO_COMMIT, Refusal};
 use crate::body::{self, Sending};
-use crate::direct::Pieces;
 use crate::metadata::{Settled, Want};
 use crate::metrics::Lookup;
 use crate::range::{self, Wanted};

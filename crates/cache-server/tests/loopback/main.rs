@@ -3,6 +3,7 @@
 mod access;
 mod chain;
 mod client;
+mod connections;
 mod crowd;
 mod lies;
 mod operations;

@@ -161,6 +161,23 @@ options! {
         "worker.listen", ["WORKER_LISTEN"], default: "`127.0.0.1:8000`", takes: "an address and a port, such as `0.0.0.0:8000`",
         "Where a worker listens; the same as `--listen`."
     }
+    WORKER_TLS_CERTIFICATE: PathBuf = values::path, IN_FILE {
+        "worker.tls-certificate", ["WORKER_TLS_CERTIFICATE"], default: "none: plain HTTP", takes: PATH,
+        "PEM file with the worker's certificate, then those that vouch for it. It is read again when it changes, and on SIGHUP."
+    }
+    WORKER_TLS_KEY: PathBuf = values::path, IN_FILE {
+        "worker.tls-key", ["WORKER_TLS_KEY"], default: "none", takes: PATH,
+        "PEM file with the certificate's private key, not encrypted."
+    }
+    WORKER_CONNECTIONS: u32 = values::connections, IN_FILE {
+        "worker.max-connections", ["WORKER_MAX_CONNECTIONS"], default: "`1024`",
+        takes: "a number from 1 to 65536",
+        "Connections of clients at once; one without a request makes room, else a new one is answered with 503."
+    }
+    WORKER_KEEP_ALIVE: Duration = values::period, IN_FILE {
+        "worker.keep-alive", ["WORKER_KEEP_ALIVE"], default: "`75s`", takes: TIME,
+        "How long a connection may stay open without a request: longer than a load balancer in front keeps it."
+    }
     WORKER_API_KEY: Option<Secret> = values::secret, SECRET {
         "worker.api-key", ["WORKER_API_KEY"], default: "none", takes: "a key without spaces",
         "Key that callers must send as `Authorization: Bearer …`. Never in `speech-flow.toml`, never printed."
@@ -311,6 +328,14 @@ options! {
         takes: "an address and a port, such as `0.0.0.0:8090`",
         "Where the cache server listens; the same as `--listen`."
     }
+    SERVER_TLS_CERTIFICATE: PathBuf = values::path, IN_FILE {
+        "server.tls-certificate", ["SPEECH_FLOW_SERVER_TLS_CERTIFICATE"], default: "none: plain HTTP", takes: PATH,
+        "PEM file with the cache server's certificate, then those that vouch for it. It is read again when it changes, and on SIGHUP."
+    }
+    SERVER_TLS_KEY: PathBuf = values::path, IN_FILE {
+        "server.tls-key", ["SPEECH_FLOW_SERVER_TLS_KEY"], default: "none", takes: PATH,
+        "PEM file with the certificate's private key, not encrypted."
+    }
     SERVER_TOKEN: Option<Secret> = values::secret, SECRET {
         "server.token", ["SPEECH_FLOW_SERVER_TOKEN"], default: "none", takes: "a token without spaces",
         "The cache server's own access token, without which its models cannot be changed. Never in `speech-flow.toml`, never printed."
@@ -335,7 +360,11 @@ options! {
     SERVER_CONNECTIONS: u32 = values::connections, IN_FILE {
         "server.max-connections", ["SPEECH_FLOW_SERVER_MAX_CONNECTIONS"], default: "`1024`",
         takes: "a number from 1 to 65536",
-        "Connections of clients at once; more wait to be accepted."
+        "Connections of clients at once; one without a request makes room, else a new one is answered with 503."
+    }
+    SERVER_KEEP_ALIVE: Duration = values::period, IN_FILE {
+        "server.keep-alive", ["SPEECH_FLOW_SERVER_KEEP_ALIVE"], default: "`75s`", takes: TIME,
+        "How long a connection may stay open without a request: longer than a load balancer in front keeps it."
     }
     SERVER_PER_CLIENT: u32 = values::connections, IN_FILE {
         "server.max-per-client", ["SPEECH_FLOW_SERVER_MAX_PER_CLIENT"], default: "`256`",

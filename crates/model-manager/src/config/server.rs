@@ -7,6 +7,7 @@ use speech_flow_model_hub::Secret;
 use speech_flow_model_types::ByteSize;
 
 use super::layers::Layers;
+use super::listen::{DEFAULT_KEEP_ALIVE, TlsSettings, server_tls};
 use super::origin::Setting;
 use super::store::{StoreSettings, load_store};
 use super::{ConfigError, options};
@@ -16,6 +17,8 @@ use super::{ConfigError, options};
 pub struct ServerSettings {
     /// Where it listens.
     pub listen: Setting<SocketAddr>,
+    /// Its certificate, where it speaks TLS.
+    pub tls: TlsSettings,
     /// Its own access token, when one is set.
     pub token: Setting<Option<Secret>>,
     /// Whether reading needs the access token as well.
@@ -28,6 +31,8 @@ pub struct ServerSettings {
     pub access_ttl: Setting<Duration>,
     /// Connections at once.
     pub max_connections: Setting<u32>,
+    /// How long a connection may stay open without a request.
+    pub keep_alive: Setting<Duration>,
     /// Requests of one address at once.
     pub max_per_client: Setting<u32>,
     /// Files fetched from the hub at once.
@@ -44,12 +49,14 @@ const DEFAULT_TTL: Duration = Duration::from_secs(60);
 pub(super) fn load_server(layers: &mut Layers<'_>) -> Result<ServerSettings, ConfigError> {
     Ok(ServerSettings {
         listen: layers.setting(&options::SERVER_LISTEN, || Ok(DEFAULT_LISTEN))?,
+        tls: server_tls(layers)?,
         token: layers.setting(&options::SERVER_TOKEN, || Ok(None))?,
         protect_reads: layers.setting(&options::SERVER_PROTECT_READS, || Ok(false))?,
         shared_repos: layers.setting(&options::SERVER_SHARED, || Ok(Vec::new()))?,
         metadata_ttl: layers.setting(&options::SERVER_METADATA_TTL, || Ok(DEFAULT_TTL))?,
         access_ttl: layers.setting(&options::SERVER_ACCESS_TTL, || Ok(DEFAULT_TTL))?,
         max_connections: layers.setting(&options::SERVER_CONNECTIONS, || Ok(1024))?,
+        keep_alive: layers.setting(&options::SERVER_KEEP_ALIVE, || Ok(DEFAULT_KEEP_ALIVE))?,
         max_per_client: layers.setting(&options::SERVER_PER_CLIENT, || Ok(256))?,
         fetches: layers.setting(&options::SERVER_FETCHES, || Ok(16))?,
         max_size: layers.optional(&options::SERVER_MAX_SIZE)?,
