@@ -87,6 +87,20 @@ impl Flight {
         }
     }
 
+    /// Waits until it is verified and under its final name.
+    pub(crate) async fn landed(&self) -> Result<(), Refusal> {
+        let mut phases = self.phase();
+        loop {
+            match &*phases.borrow_and_update() {
+                Phase::Landed(_) => return Ok(()),
+                Phase::Failed(refusal) => return Err(refusal.clone()),
+                Phase::Waiting | Phase::Growing(_) => {}
+            }
+            // The sender is in `self`.
+            let _ = phases.changed().await;
+        }
+    }
+
     /// Waits until a byte can be sent from an offset, at most so long.
     pub(crate) async fn first_byte(&self, at: u64, patience: Duration) -> Result<(), Refusal> {
         let mut phases = self.phase();

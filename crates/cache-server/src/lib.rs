@@ -17,6 +17,7 @@
 mod answer;
 mod app;
 mod body;
+mod bring;
 mod caller;
 mod clean;
 mod error;
@@ -26,6 +27,7 @@ mod hub_path;
 mod jobs;
 mod limits;
 mod listing;
+mod locked;
 mod log;
 mod metadata;
 mod metrics;
@@ -39,6 +41,7 @@ mod store;
 mod taint;
 mod tier;
 mod turns;
+mod updates;
 mod upstream;
 
 pub use app::app;

@@ -11,6 +11,8 @@ use prometheus::{
 };
 use speech_flow_model_hub::HubError;
 
+use crate::updates::{ModelRecord, Record, State};
+
 /// Upper bounds of the duration histograms, in seconds.
 const BOUNDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
 
@@ -29,6 +31,11 @@ pub(crate) struct Metrics {
     disk_total: IntGaugeVec,
     disk_used: IntGaugeVec,
     leases: IntGauge,
+    update_runs: IntCounterVec,
+    update_last_run: IntGauge,
+    update_available: IntGaugeVec,
+    update_failed: IntGaugeVec,
+    pub(crate) updates_applied: IntCounter,
     pub(crate) bytes_from_cache: IntCounter,
     pub(crate) bytes_from_hub: IntCounter,
     pub(crate) upstream_bytes: IntCounter,
@@ -109,6 +116,23 @@ impl Metrics {
             disk_free: register.gauges("disk_free_bytes", "Bytes free on the cache's volume.", &["cache"])?,
             disk_total: register.gauges("disk_total_bytes", "Size of the cache's volume.", &["cache"])?,
             disk_used: register.gauges("disk_used_bytes", "Bytes in use on the cache's volume.", &["cache"])?,
+            update_runs: register.counters("update_runs_total", "Looks for updates, by outcome.", &["outcome"])?,
+            update_last_run: register.gauge(
+                "update_last_run_timestamp_seconds",
+                "When some server on this volume last looked for updates of all models.",
+            )?,
+            update_available: register.gauges(
+                "update_available",
+                "Whether the hub has a newer commit than the lockfile.",
+                &["model"],
+            )?,
+            update_failed: register.gauges(
+                "update_failed",
+                "Whether the last look for an update of the model failed.",
+                &["model"],
+            )?,
+            updates_applied: register
+                .counter("updates_applied_total", "Newer commits that the lockfile was moved to.")?,
             leases: register.gauge("leases", "Leases that this server holds.")?,
             bytes_from_cache: sent.with_label_values(&["cache"]),
             bytes_from_hub: sent.with_label_values(&["hub"]),
@@ -173,6 +197,27 @@ impl Metrics {
         self.upstream_requests.with_label_values(&["range", "ok"]).inc_by(requests.saturating_sub(retries));
         self.upstream_requests.with_label_values(&["range", "repeated"]).inc_by(retries);
         self.retries.inc_by(retries);
+    }
+
+    pub(crate) fn update_ran(&self, outcome: &str) {
+        self.update_runs.with_label_values(&[outcome]).inc();
+    }
+
+    /// Takes over what is known of updates; it may be another server's.
+    pub(crate) fn updates(&self, record: &Record) {
+        self.update_last_run.set(record.checked.map_or(0, |checked| checked.as_second()));
+        for model in self.known_models.iter() {
+            let mut of_model = record.models.iter().filter(|record| record.repo == *model).peekable();
+            if of_model.peek().is_none() {
+                continue;
+            }
+            let of_model: Vec<_> = of_model.collect();
+            let is_newer = |record: &&ModelRecord| record.found.as_ref().is_some_and(|found| *found != record.locked);
+            let available = of_model.iter().any(|record| is_newer(record) && record.state != State::Rejected);
+            let failed = of_model.iter().any(|record| record.state == State::Failed);
+            self.update_available.with_label_values(&[model]).set(available.into());
+            self.update_failed.with_label_values(&[model]).set(failed.into());
+        }
     }
 
     /// Hits among all lookups.

@@ -16,6 +16,7 @@ use crate::server::Server;
 pub(crate) mod models;
 pub(crate) mod page;
 pub(crate) mod status;
+pub(crate) mod updates;
 
 /// The process answers.
 pub(crate) async fn live() -> &'static str {
@@ -57,6 +58,7 @@ pub(crate) async fn metrics(State(server): State<Server>) -> Response {
         let volumes = volumes(&server);
         let leases = server.inner.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let leases = leases.values().filter(|lease| lease.strong_count() > 0).count();
+        server.inner.metrics.updates(&server.read_record());
         let store = server.inner.tier.as_ref().map_or(Ok(String::new()), |tier| tier.render())?;
         Ok::<_, prometheus::Error>(server.inner.metrics.render(&volumes, leases)? + &store)
     });

@@ -60,14 +60,10 @@ impl Bound {
         let Self { listener, server } = self;
         let (cleaning, drain) = (server.clone(), server.inner.settings.drain);
         server.inner.tasks.spawn(async move { cleaning.keep_clean(CLEAN_EVERY).await });
-        let service = app(server.clone()).into_make_service_with_connect_info::<Peer>();
-        let (draining, told) = (server.clone(), stop.clone());
-        let listening = Limited::new(listener, server.clone());
-        let answering = axum::serve(listening, service).with_graceful_shutdown(async move {
-            told.cancelled().await;
-            draining.inner.is_draining.store(true, std::sync::atomic::Ordering::Relaxed);
-            tracing::info!("the server takes no more connections and ends its answers");
-        });
+        let (locked, updated) = (server.clone(), server.clone());
+        server.inner.tasks.spawn(async move { locked.keep_locked().await });
+        server.inner.tasks.spawn(async move { updated.keep_updated().await });
+        let answering = listener.serve(app(server.clone()), stop.clone());
         let patience = async {
             stop.cancelled().await;
             server.inner.is_draining.store(true, std::sync::atomic::Ordering::Relaxed);

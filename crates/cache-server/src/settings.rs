@@ -5,6 +5,7 @@ use std::time::Duration;
 use speech_flow_http_listener::{Patience as ConnectionPatience, TlsFiles};
 use speech_flow_model_hub::Secret;
 use speech_flow_model_manager::Config;
+use speech_flow_model_manager::config::UpdatePolicy;
 use speech_flow_model_types::RepoId;
 
 use crate::shelf::Patience;
@@ -44,6 +45,10 @@ pub struct Settings {
     pub fetches: usize,
     /// Bytes that each cache may take.
     pub max_size: Option<u64>,
+    /// What is done with models that moved on the hub.
+    pub updates: UpdatePolicy,
+    /// How often it is looked for them.
+    pub update_every: Duration,
     /// How long running answers may take to end when the server stops.
     pub drain: Duration,
 }
@@ -71,6 +76,8 @@ impl Settings {
             max_per_client: server.max_per_client.value as usize,
             fetches: server.fetches.value as usize,
             max_size: server.max_size.value.map(|size| size.0),
+            updates: server.updates.value,
+            update_every: server.update_every.value,
             drain: Duration::from_secs(30),
         }
     }

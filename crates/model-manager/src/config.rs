@@ -40,7 +40,7 @@ pub use reference::reference_markdown;
 pub use server::ServerSettings;
 pub use speech_flow_model_hub::Secret;
 pub use store::StoreSettings;
-pub use values::{ComputeType, Device, LogFormat, VerifyAtStart, without_credentials};
+pub use values::{ComputeType, Device, LogFormat, UpdatePolicy, VerifyAtStart, without_credentials};
 pub use worker::{EngineSettings, VadSettings, WorkerSettings};
 
 use layers::{Layers, Reach};

@@ -12,6 +12,7 @@ use speech_flow_model_types::ByteSize;
 use crate::answer::Refusal;
 use crate::operations::status::Status;
 use crate::server::Server;
+use crate::updates::View;
 
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
@@ -51,6 +52,7 @@ fn render(status: &Status, models: &[Value]) -> String {
     numbers(&mut page, status);
     fetching(&mut page, status);
     cached(&mut page, models);
+    updates(&mut page, &status.updates);
     problems(&mut page, status);
     let (version, started) = (escape(status.version), escape(&status.started));
     // Writing to a `String` cannot fail, here and below.
@@ -144,6 +146,43 @@ fn cached(page: &mut String, models: &[Value]) {
     }
     if is_empty {
         page.push_str("<tr><td colspan=\"5\" class=\"quiet\">Nothing yet. Set <code>HF_ENDPOINT</code> of a client to this address and download a model.</td></tr>");
+    }
+    page.push_str("</tbody></table></div></section>");
+}
+
+/// Nothing, where updates are off and none was ever looked for.
+fn updates(page: &mut String, view: &View) {
+    if view.policy == "never" && view.models.is_empty() {
+        return;
+    }
+    let last = view.last_run.as_deref().map_or("never yet", |last| last.get(..16).unwrap_or(last));
+    let what = match view.policy {
+        "apply" => "newer commits are fetched, validated and taken",
+        "report" => "newer commits are fetched and validated; the lockfile stays",
+        _ => "switched off",
+    };
+    let _ = write!(
+        page,
+        "<section><h2>Updates</h2><p>Last looked: <time>{}</time>; {what}.</p><div class=\"scroll\"><table><thead><tr>\
+         <th>Model</th><th>Locked</th><th>On the hub</th><th>State</th><th>Since</th></tr></thead><tbody>",
+        escape(last)
+    );
+    let short = |commit: &str| escape(commit.get(..12).unwrap_or(commit));
+    for model in &view.models {
+        let _ = write!(
+            page,
+            "<tr><td>{}@{}</td><td><code>{}</code></td><td><code>{}</code></td><td>{}{}</td><td>{}</td></tr>",
+            escape(&model.model),
+            escape(&model.revision),
+            short(&model.locked),
+            short(model.found.as_deref().unwrap_or("–")),
+            model.state.label(),
+            model.error.as_ref().map(|error| format!(": {}", escape(error))).unwrap_or_default(),
+            escape(model.since.get(..16).unwrap_or(&model.since)),
+        );
+    }
+    if view.models.is_empty() {
+        page.push_str("<tr><td colspan=\"5\" class=\"quiet\">Nothing yet.</td></tr>");
     }
     page.push_str("</tbody></table></div></section>");
 }

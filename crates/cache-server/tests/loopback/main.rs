@@ -10,3 +10,4 @@ mod operations;
 mod protocol;
 mod scene;
 mod standing_alone;
+mod updates;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use speech_flow_model_types::{ByteSize, ModelSpec, Revision};
 use url::Url;
 
-use super::values::{self, ComputeType, Device, LogFormat, Parsed, Surroundings, VerifyAtStart};
+use super::values::{self, ComputeType, Device, LogFormat, Parsed, Surroundings, UpdatePolicy, VerifyAtStart};
 use speech_flow_model_hub::Secret;
 
 /// One setting, as people see it.
@@ -378,6 +378,14 @@ options! {
     SERVER_MAX_SIZE: ByteSize = values::size, IN_FILE {
         "server.max-size", ["SPEECH_FLOW_SERVER_MAX_SIZE"], default: "nine tenths of the volume", takes: "a size such as `500GB`",
         "Bytes that each cache may take; above it, the least recently used models go until a tenth of it is free."
+    }
+    SERVER_UPDATES: UpdatePolicy = values::update_policy, IN_FILE {
+        "server.updates", ["SPEECH_FLOW_SERVER_UPDATES"], default: "`never`", takes: "one of `never`, `report`, `apply`",
+        "What is done with locked models that moved on the hub: nothing; fetch, validate and say so; or move the lockfile, too."
+    }
+    SERVER_UPDATE_EVERY: Duration = values::interval, IN_FILE {
+        "server.update-every", ["SPEECH_FLOW_SERVER_UPDATE_EVERY"], default: "`24h`", takes: "a time from one minute on, such as `6h`",
+        "How often it is looked for updates, a tenth more or less."
     }
     STORE: Url = values::store, IN_FILE {
         "server.store", ["SPEECH_FLOW_SERVER_STORE"], default: "none",

@@ -10,7 +10,7 @@ use super::layers::Layers;
 use super::listen::{DEFAULT_KEEP_ALIVE, TlsSettings, server_tls};
 use super::origin::Setting;
 use super::store::{StoreSettings, load_store};
-use super::{ConfigError, options};
+use super::{ConfigError, UpdatePolicy, options};
 
 /// How the cache server is reached, whom it serves, and its limits.
 #[derive(Debug, Clone)]
@@ -39,11 +39,16 @@ pub struct ServerSettings {
     pub fetches: Setting<u32>,
     /// Bytes that each cache may take; a share of the volume when `None`.
     pub max_size: Setting<Option<ByteSize>>,
+    /// What is done with locked models that moved on the hub.
+    pub updates: Setting<UpdatePolicy>,
+    /// How often it is looked for them.
+    pub update_every: Setting<Duration>,
     /// The object store behind it.
     pub store: StoreSettings,
 }
 
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8090);
+const DEFAULT_UPDATE_EVERY: Duration = Duration::from_secs(24 * 3600);
 const DEFAULT_TTL: Duration = Duration::from_secs(60);
 
 pub(super) fn load_server(layers: &mut Layers<'_>) -> Result<ServerSettings, ConfigError> {
@@ -60,6 +65,8 @@ pub(super) fn load_server(layers: &mut Layers<'_>) -> Result<ServerSettings, Con
         max_per_client: layers.setting(&options::SERVER_PER_CLIENT, || Ok(256))?,
         fetches: layers.setting(&options::SERVER_FETCHES, || Ok(16))?,
         max_size: layers.optional(&options::SERVER_MAX_SIZE)?,
+        updates: layers.setting(&options::SERVER_UPDATES, || Ok(UpdatePolicy::Never))?,
+        update_every: layers.setting(&options::SERVER_UPDATE_EVERY, || Ok(DEFAULT_UPDATE_EVERY))?,
         store: load_store(layers)?,
     })
 }
