@@ -217,6 +217,9 @@ impl Follower {
             return if growth.reach(end).restarts == *restarts { Ok(Some(piece)) } else { Err(started_over()) };
         }
         let can_grow = self.range.start < limit;
+        if can_grow {
+            self.flight.demand.ask(self.range.start);
+        }
         tokio::select! {
             () = growth.more(self.range.start, *restarts), if can_grow => Ok(None),
             changed = self.phases.changed() => changed.map(|()| None).map_err(|_| io::Error::other("the download was lost")),

@@ -180,6 +180,7 @@ impl Metrics {
         let outcome = match error {
             None => "ok",
             Some(HubError::RateLimited { .. }) => "rate-limited",
+            Some(HubError::OwnLimit { .. }) => "own-limit",
             Some(HubError::Server { .. }) => "server-error",
             Some(HubError::Timeout { .. }) => "timeout",
             Some(HubError::Network { .. } | HubError::Untrusted { .. } | HubError::Truncated { .. }) => "network",

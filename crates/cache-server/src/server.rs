@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use speech_flow_model_cache::{Cache, Lease};
-use speech_flow_model_hub::{FetchConfig, Fetcher, Hub, HubConfig, Source};
+use speech_flow_model_hub::{FetchConfig, Fetcher, Hub, HubConfig, RequestLimit, Source};
 use speech_flow_model_manager::lockfile::Lockfile;
 use speech_flow_model_manager::{Config, ModelManager, fetch_config, hub_config};
 use speech_flow_model_types::{CommitHash, ModelKind, RemoteFile, RepoId};
@@ -109,13 +109,14 @@ impl Server {
         let hub = hub_config(&config);
         let mut retry = hub.retry;
         (retry.max_retries, retry.base_delay) = (1, RETRY_DELAY);
-        let hub = HubConfig { retry, etag_timeout: hub.etag_timeout.min(settings.patience), ..hub };
+        let request_limit = settings.request_limit.map(|limit| RequestLimit::new(limit, &*hub.clock));
+        let hub = HubConfig { retry, etag_timeout: hub.etag_timeout.min(settings.patience), request_limit, ..hub };
         let upstream = Upstream::new(Hub::new(hub).map_err(Error::Hub)?).map_err(Error::Hub)?;
         let fetch = fetch_config(&config);
         let mut retry = fetch.retry;
         (retry.max_retries, retry.base_delay) = (RETRIES.max(retry.max_retries), RETRY_DELAY.min(retry.base_delay));
         let fetch = FetchConfig { retry, stall_timeout: STALL.min(fetch.stall_timeout), ..fetch };
-        let credentials = Arc::new(Credentials::default());
+        let credentials = Arc::new(Credentials::new(settings.offline));
         let tier = Tier::new(&config)?;
         let source: Arc<dyn Source> = match &tier {
             Some(tier) => Arc::new(TieredSource::new(Arc::clone(tier), Arc::<Credentials>::clone(&credentials))),

@@ -43,6 +43,8 @@ pub struct Settings {
     pub max_per_client: usize,
     /// Files fetched at once.
     pub fetches: usize,
+    /// Requests a second to the hub.
+    pub request_limit: Option<u32>,
     /// Bytes that each cache may take.
     pub max_size: Option<u64>,
     /// What is done with models that moved on the hub.
@@ -75,6 +77,7 @@ impl Settings {
             tls: server.tls.files().map(|(certificate, key)| TlsFiles { certificate, key }),
             max_per_client: server.max_per_client.value as usize,
             fetches: server.fetches.value as usize,
+            request_limit: server.request_limit.value,
             max_size: server.max_size.value.map(|size| size.0),
             updates: server.updates.value,
             update_every: server.update_every.value,

@@ -375,6 +375,10 @@ options! {
         "server.fetches", ["SPEECH_FLOW_SERVER_FETCHES"], default: "`16`", takes: "a number from 1 to 1024",
         "Files fetched from the hub at once; a quarter is kept for files below 256 MiB."
     }
+    SERVER_REQUEST_LIMIT: u32 = values::requests, IN_FILE {
+        "server.request-limit", ["SPEECH_FLOW_SERVER_REQUEST_LIMIT"], default: "none", takes: "a number from 1 to 1024",
+        "Requests a second to the hub's own address; more wait in turn, and those that would wait longer than 5 s are told when to come back."
+    }
     SERVER_MAX_SIZE: ByteSize = values::size, IN_FILE {
         "server.max-size", ["SPEECH_FLOW_SERVER_MAX_SIZE"], default: "nine tenths of the volume", takes: "a size such as `500GB`",
         "Bytes that each cache may take; above it, the least recently used models go until a tenth of it is free."

@@ -37,6 +37,8 @@ pub struct ServerSettings {
     pub max_per_client: Setting<u32>,
     /// Files fetched from the hub at once.
     pub fetches: Setting<u32>,
+    /// Requests a second to the hub; as many as come when `None`.
+    pub request_limit: Setting<Option<u32>>,
     /// Bytes that each cache may take; a share of the volume when `None`.
     pub max_size: Setting<Option<ByteSize>>,
     /// What is done with locked models that moved on the hub.
@@ -64,6 +66,7 @@ pub(super) fn load_server(layers: &mut Layers<'_>) -> Result<ServerSettings, Con
         keep_alive: layers.setting(&options::SERVER_KEEP_ALIVE, || Ok(DEFAULT_KEEP_ALIVE))?,
         max_per_client: layers.setting(&options::SERVER_PER_CLIENT, || Ok(256))?,
         fetches: layers.setting(&options::SERVER_FETCHES, || Ok(16))?,
+        request_limit: layers.optional(&options::SERVER_REQUEST_LIMIT)?,
         max_size: layers.optional(&options::SERVER_MAX_SIZE)?,
         updates: layers.setting(&options::SERVER_UPDATES, || Ok(UpdatePolicy::Never))?,
         update_every: layers.setting(&options::SERVER_UPDATE_EVERY, || Ok(DEFAULT_UPDATE_EVERY))?,
