@@ -127,6 +127,9 @@ impl Refusal {
             HubError::RateLimited { retry_after, .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, message).later(retry_after.unwrap_or(DEFAULT_DELAY))
             }
+            HubError::OwnLimit { retry_after } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, message).later(*retry_after)
+            }
             HubError::HostileListing { .. } | HubError::ContentChanged { .. } | HubError::UnexpectedContent { .. } => {
                 Self::new(StatusCode::BAD_GATEWAY, message)
             }
@@ -194,7 +197,7 @@ impl IntoResponse for Refusal {
             headers.insert(REPO_COMMIT, commit);
         }
         if let Some(delay) = self.retry_after {
-            let seconds = delay.as_secs().max(1);
+            let seconds = delay.as_secs_f64().ceil().max(1.0) as u64;
             headers.insert(RETRY_AFTER, seconds.into());
             if self.status == StatusCode::TOO_MANY_REQUESTS
                 && let Ok(limit) = HeaderValue::from_str(&format!("\"api\";r=0;t={seconds}"))

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use speech_flow_http_listener::Peer;
 use speech_flow_model_hub::RequestId;
 use tokio::time::Instant;
 
 use crate::answer::Refusal;
 use crate::hub_api::{self, Endpoint};
 use crate::limits::{Admission, PerClient};
-use crate::listener::Peer;
 use crate::operations;
 use crate::server::Server;
 
@@ -40,19 +40,20 @@ pub fn app(server: Server) -> Router {
 /// Goes with a request from its head to the last byte of its answer.
 async fn accompany(State((server, limits)): State<(Server, PerClient)>, request: Request, next: Next) -> Response {
     let since = Instant::now();
-    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|peer| peer.0.address);
-    let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let peer = request.extensions().get::<Peer>();
+    let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
+    let is_over = peer.is_some_and(|peer| peer.is_over);
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let endpoint_of_route = route_name(&path);
-    let admission = if is_probe(&path) { Ok(None) } else { limits.admit(address).map(Some).ok_or(()) };
+    let admission = match is_probe(&path) {
+        true => Ok(None),
+        false if is_over => Err(overcrowded()),
+        false => limits.admit(address).map(Some).ok_or_else(too_many),
+    };
     let (response, admission) = match admission {
         Ok(admission) => (next.run(request).await, admission),
-        Err(()) => {
-            let message = "this address has too many requests at once: come back when some are done";
-            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, message).later(Duration::from_secs(1));
-            (refusal.into_response(), None)
-        }
+        Err(refusal) => (refusal.into_response(), None),
     };
     let endpoint = response.extensions().get::<Endpoint>().map_or(endpoint_of_route, |endpoint| endpoint.0);
     let status = response.status().as_u16();
@@ -74,6 +75,16 @@ async fn accompany(State((server, limits)): State<(Server, PerClient)>, request:
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+fn too_many() -> Refusal {
+    let message = "this address has too many requests at once: come back when some are done";
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, message).later(Duration::from_secs(1))
+}
+
+fn overcrowded() -> Refusal {
+    let message = "this server has too many connections, and all of them are at work: come back in a moment";
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, message).later(Duration::from_secs(1))
 }
 
 /// The client's own id where it has a usable one, so that its log and this one fit together.

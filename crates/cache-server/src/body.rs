@@ -10,11 +10,11 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use speech_flow_http_listener::{BLANK_BYTES, Pieces, is_in_memory};
 use speech_flow_model_cache::{Growth, Lease};
 use tokio::sync::watch;
 
 use crate::answer::Refusal;
-use crate::direct::{BLANK_BYTES, Pieces, is_in_memory};
 use crate::flight::{Flight, HELD_BACK, Phase};
 use crate::server::Server;
 use crate::store::{SharedFile, StoredBlob};
@@ -239,6 +239,9 @@ impl Follower {
             return if growth.reach(end).restarts == *restarts { Ok(Some(piece)) } else { Err(started_over()) };
         }
         let can_grow = self.range.start < limit;
+        if can_grow {
+            self.flight.demand.ask(self.range.start);
+        }
         tokio::select! {
             () = growth.more(self.range.start, *restarts), if can_grow => Ok(None),
             changed = self.phases.changed() => changed.map(|()| None).map_err(|_| io::Error::other("the download was lost")),

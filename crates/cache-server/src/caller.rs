@@ -15,6 +15,11 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Somebody without a token.
+    pub(crate) fn nobody() -> Self {
+        Self { hub_token: None, is_admin: false }
+    }
+
     /// Reads a request's `Authorization`. `own` is this server's token, which never goes to the hub.
     pub(crate) fn of(headers: &HeaderMap, own: Option<&Secret>) -> Self {
         let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());

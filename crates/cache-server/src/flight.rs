@@ -3,6 +3,12 @@
 //! A download belongs to the server: clients that leave end nothing, and those that come join it and read the
 //! growing file from their own offset. When it fails, all that follow it are told, and the next request begins
 //! another one.
+//!
+//! A client that wants a part far into a file does not wait for all that stands before it: segments that somebody waits
+//! for are fetched first ([`Demand`]). Its bytes come from the same download as everybody's, not past it from the hub,
+//! for three reasons: each byte is fetched once; the held-back tail and the mark of `taint` cover it, so that whoever
+//! puts a file together from parts cannot finish with wrong ones; and no client gets more lanes than another by asking
+//! for parts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +16,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use speech_flow_model_cache::Growth;
-use speech_flow_model_hub::Hub;
+use speech_flow_model_hub::{Demand, Hub};
 use speech_flow_model_types::{CommitHash, Digest, RemoteFile, RepoId};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -39,6 +45,8 @@ pub(crate) struct Flight {
     pub(crate) commit: CommitHash,
     pub(crate) file: RemoteFile,
     pub(crate) since: Instant,
+    /// What clients wait for, which is fetched before the rest.
+    pub(crate) demand: Demand,
     phase: watch::Sender<Phase>,
 }
 
@@ -87,9 +95,24 @@ impl Flight {
         }
     }
 
+    /// Waits until it is verified and under its final name.
+    pub(crate) async fn landed(&self) -> Result<(), Refusal> {
+        let mut phases = self.phase();
+        loop {
+            match &*phases.borrow_and_update() {
+                Phase::Landed(_) => return Ok(()),
+                Phase::Failed(refusal) => return Err(refusal.clone()),
+                Phase::Waiting | Phase::Growing(_) => {}
+            }
+            // The sender is in `self`.
+            let _ = phases.changed().await;
+        }
+    }
+
     /// Waits until a byte can be sent from an offset, at most so long.
     pub(crate) async fn first_byte(&self, at: u64, patience: Duration) -> Result<(), Refusal> {
         let mut phases = self.phase();
+        self.demand.ask(at);
         let ready = async {
             loop {
                 let phase = phases.borrow_and_update().clone();
@@ -134,6 +157,7 @@ impl Server {
             commit: commit.clone(),
             file: file.clone(),
             since: Instant::now(),
+            demand: Demand::default(),
             phase: watch::Sender::new(Phase::Waiting),
         });
         self.inner.credentials.set(repo, hub.clone());

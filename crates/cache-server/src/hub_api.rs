@@ -1,16 +1,15 @@
 //! The Hub's API: which answer each request gets.
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use speech_flow_http_listener::{Peer, Pieces};
 
 use crate::answer::Refusal;
 use crate::caller::Caller;
-use crate::direct::Pieces;
 use crate::hub_path::Target;
-use crate::listener::Peer;
 use crate::server::Server;
 
 mod account;
@@ -29,6 +28,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
+    /// Whether the connection speaks TLS.
+    pub(crate) is_tls: bool,
     /// The connection's way to send files.
     pub(crate) pieces: Option<Pieces>,
 }
@@ -53,7 +54,8 @@ impl Asked<'_> {
     /// Where the client reached this server: addresses of next pages must lead back the same way.
     pub(crate) fn origin(&self) -> Option<String> {
         let host = self.header("x-forwarded-host").or_else(|| self.header("host"))?;
-        let scheme = self.header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+        let is_tls = self.is_tls || self.header("x-forwarded-proto") == Some("https");
+        let scheme = if is_tls { "https" } else { "http" };
         Some(format!("{scheme}://{host}"))
     }
 }
@@ -65,13 +67,15 @@ pub(crate) async fn answer(State(server): State<Server>, request: Request<Body>)
         Ok(target) => target,
         Err(bad) => return Refusal::from(bad).into_response(),
     };
+    let peer = parts.extensions.get::<Peer>();
     let asked = Asked {
         caller: Caller::of(&parts.headers, server.inner.settings.token.as_ref()),
         method: &parts.method,
         headers: &parts.headers,
         path: parts.uri.path(),
         query: parts.uri.query(),
-        pieces: parts.extensions.get::<ConnectInfo<Peer>>().map(|peer| peer.0.pieces.clone()),
+        is_tls: peer.is_some_and(|peer| peer.is_tls),
+        pieces: peer.and_then(|peer| peer.pieces.clone()),
     };
     let endpoint = Endpoint(target.label());
     let mut response = route(&server, &asked, target, body).await.unwrap_or_else(IntoResponse::into_response);

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::http::StatusCode;
 use serde::Serialize;
-use speech_flow_model_manager::{EnsureOptions, Event, Events, LockChoice, ModelManager, Outcome};
-use speech_flow_model_types::{ModelSpec, RepoId};
+use speech_flow_model_manager::lockfile::Lockfile;
+use speech_flow_model_manager::{EnsureOptions, LockChoice, ModelManager, Outcome, Silent};
+use speech_flow_model_types::{ModelSource, ModelSpec, RepoId};
 
+use crate::answer::Refusal;
+use crate::bring::Heard;
 use crate::error::Error;
 use crate::server::Server;
 
@@ -106,13 +110,13 @@ impl Job {
     }
 }
 
-impl Events for Job {
-    fn event(&self, event: Event) {
-        match event {
-            Event::Planned { bytes_to_fetch, .. } => self.lock().bytes_to_fetch = bytes_to_fetch,
-            Event::Received { bytes } => self.lock().bytes_fetched += bytes,
-            _ => {}
-        }
+impl Heard for Job {
+    fn missing(&self, bytes: u64) {
+        self.lock().bytes_to_fetch = bytes;
+    }
+
+    fn came(&self, bytes: u64) {
+        self.lock().bytes_fetched = bytes;
     }
 }
 
@@ -122,14 +126,7 @@ impl Server {
     /// # Errors
     /// [`Error::Manager`] when the caches cannot be used.
     pub(crate) fn preload(&self, repo: &RepoId, spec: ModelSpec) -> Result<Arc<Job>, Error> {
-        let manager = if self.inner.settings.is_shared(repo) {
-            self.inner.manager.clone()
-        } else {
-            // The server's own token is for repositories that the configuration names.
-            let mut config = self.inner.config.clone();
-            config.hub.token.value = None;
-            ModelManager::new(&config).map_err(Error::Manager)?
-        };
+        let manager = self.manager_for(repo).map_err(Error::Manager)?;
         let (job, is_new) = self.inner.jobs.add(spec.to_string());
         if is_new {
             let (server, working) = (self.clone(), Arc::clone(&job));
@@ -141,11 +138,22 @@ impl Server {
     }
 
     async fn run(&self, manager: &ModelManager, spec: &ModelSpec, job: Arc<Job>) {
-        let lock = self.inner.lockfile.clone().map(|lockfile| LockChoice { lockfile, strict: false });
+        let brought = self.bring_first(spec, &job).await;
+        // What cannot be known without the hub may still be whole on disk, which the manager can tell.
+        if let Some(refusal) = brought.err().filter(|refusal| refusal.status != StatusCode::GATEWAY_TIMEOUT) {
+            let mut progress = job.lock();
+            progress.state = State::Failed;
+            progress.error = Some(refusal.message.clone());
+            drop(progress);
+            self.inner.log.note(format!("`{spec}` could not be made ready: {}", refusal.message), None);
+            return;
+        }
+        let lock = self.lockfile().map(|lockfile| LockChoice { lockfile: Lockfile::clone(&lockfile), strict: false });
         let options = EnsureOptions {
             offline: self.inner.settings.offline,
             lock,
-            events: job.clone(),
+            // Its bytes came with the downloads of this server; what is left is to check and to record.
+            events: Arc::new(Silent),
             cancel: self.inner.stop.clone(),
             ..EnsureOptions::default()
         };
@@ -153,9 +161,10 @@ impl Server {
         let mut progress = job.lock();
         match outcome {
             Ok(model) => {
-                progress.state = if model.outcome == Outcome::Hit { State::Hit } else { State::Downloaded };
+                let is_hit = model.outcome == Outcome::Hit && progress.bytes_to_fetch == 0;
+                progress.state = if is_hit { State::Hit } else { State::Downloaded };
                 progress.commit = model.origin.map(|origin| origin.commit.to_string());
-                progress.bytes_fetched = model.bytes_downloaded;
+                progress.bytes_fetched += model.bytes_downloaded;
             }
             Err(error) => {
                 let hint = error.hint().map(|hint| hint.to_string());
@@ -164,6 +173,18 @@ impl Server {
                 drop(progress);
                 self.inner.log.problem(&format!("`{spec}` could not be made ready"), &error, hint);
             }
+        }
+    }
+
+    /// Brings what is missing over the downloads that clients join.
+    async fn bring_first(&self, spec: &ModelSpec, job: &Job) -> Result<(), Refusal> {
+        let ModelSource::Hub { repo, revision } = &spec.source else { return Ok(()) };
+        if self.inner.settings.offline {
+            return Ok(());
+        }
+        tokio::select! {
+            brought = self.bring_model(repo, revision, &spec.patterns, job) => brought,
+            () = self.inner.stop.cancelled() => Err(Refusal::unknown("the server is stopping")),
         }
     }
 }

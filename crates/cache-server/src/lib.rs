@@ -17,17 +17,17 @@
 mod answer;
 mod app;
 mod body;
+mod bring;
 mod caller;
 mod clean;
-mod direct;
 mod error;
 mod flight;
 mod hub_api;
 mod hub_path;
 mod jobs;
 mod limits;
-mod listener;
 mod listing;
+mod locked;
 mod log;
 mod metadata;
 mod metrics;
@@ -41,6 +41,7 @@ mod store;
 mod taint;
 mod tier;
 mod turns;
+mod updates;
 mod upstream;
 
 pub use app::app;

@@ -29,16 +29,21 @@ pub(crate) struct Problem {
     pub(crate) hint: Option<String>,
 }
 
+/// An error and what caused it, on one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    message
+}
+
 impl ProblemLog {
     /// Notes an error with its causes, and logs it.
     pub(crate) fn problem(&self, what: &str, error: &dyn Error, hint: Option<impl Into<String>>) {
-        let mut message = format!("{what}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        self.note(message, hint.map(Into::into));
+        self.note(format!("{what}: {}", with_causes(error)), hint.map(Into::into));
     }
 
     /// Notes a message, and logs it.

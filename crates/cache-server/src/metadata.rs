@@ -58,6 +58,13 @@ pub(crate) struct Settled {
     pub(crate) audience: &'static str,
 }
 
+/// A revision, and why its answer is an old one, where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct LookedUp {
+    pub(crate) settled: Settled,
+    pub(crate) stale: Option<Unanswered>,
+}
+
 /// Everybody.
 const PUBLIC: &str = "public";
 /// Callers that the hub accepted.
@@ -89,7 +96,8 @@ impl Server {
         want: Want,
     ) -> Result<Settled, Refusal> {
         // What is locked stays what it is, whatever the branch does.
-        let locked = self.inner.lockfile.as_ref().and_then(|lockfile| lockfile.get(repo, revision));
+        let lockfile = self.lockfile();
+        let locked = lockfile.as_ref().and_then(|lockfile| lockfile.get(repo, revision));
         let revision = &locked.map_or_else(|| revision.clone(), |locked| locked.commit().clone().into());
         let settled = |document: Kept<Arc<Document>>, hub: &Hub, audience: &'static str| {
             self.note_staleness(&document);
@@ -125,8 +133,24 @@ impl Server {
 
     /// Whether the lockfile names the commit, under whichever name clients ask for it.
     fn is_locked(&self, repo: &RepoId, commit: &Revision) -> bool {
-        let models = self.inner.lockfile.iter().flat_map(|lockfile| lockfile.models());
-        models.into_iter().any(|model| model.repo() == repo && model.commit().as_str() == commit.as_str())
+        let Some(lockfile) = self.lockfile() else { return false };
+        lockfile.models().iter().any(|model| model.repo() == repo && model.commit().as_str() == commit.as_str())
+    }
+
+    /// What a revision stands for on the hub, whatever the lockfile says: as everybody may see it, or with the
+    /// server's own token where the configuration names the repository.
+    pub(crate) async fn look_up(&self, repo: &RepoId, revision: &Revision) -> Result<LookedUp, Refusal> {
+        let upstream = &self.inner.upstream;
+        let (hub, audience) = match self.inner.settings.is_shared(repo) {
+            true => (upstream.own(), RESTRICTED),
+            false => (upstream.anonymous(), PUBLIC),
+        };
+        let document = self.document(repo, revision, hub, audience).await?;
+        if audience == PUBLIC && matches!(document.value.publicity, Publicity::Gated | Publicity::Private) {
+            return Err(Refusal::gated(false));
+        }
+        let settled = Settled { repo: repo.clone(), document: document.value, hub: hub.clone(), audience };
+        Ok(LookedUp { settled, stale: document.stale })
     }
 
     async fn document(

@@ -11,6 +11,8 @@ use prometheus::{
 };
 use speech_flow_model_hub::HubError;
 
+use crate::updates::{ModelRecord, Record, State};
+
 /// Upper bounds of the duration histograms, in seconds.
 const BOUNDS: &[f64] = &[0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0];
 
@@ -32,6 +34,11 @@ pub(crate) struct Metrics {
     leases: IntGauge,
     ready: IntGauge,
     draining: IntGauge,
+    update_runs: IntCounterVec,
+    update_last_run: IntGauge,
+    update_available: IntGaugeVec,
+    update_failed: IntGaugeVec,
+    pub(crate) updates_applied: IntCounter,
     pub(crate) bytes_from_cache: IntCounter,
     pub(crate) bytes_from_hub: IntCounter,
     pub(crate) upstream_bytes: IntCounter,
@@ -45,7 +52,6 @@ pub(crate) struct Metrics {
     pub(crate) streaming: IntGauge,
     pub(crate) fetching: IntGauge,
     pub(crate) waiting_fetches: IntGauge,
-    pub(crate) connections: IntGauge,
 }
 
 /// Whether a file was there.
@@ -110,8 +116,18 @@ impl Lookup {
 /// What a request to the hub is for.
 const UPSTREAM_KINDS: [&str; 2] = ["metadata", "range"];
 /// What comes of one.
-const UPSTREAM_OUTCOMES: [&str; 9] =
-    ["ok", "repeated", "rate-limited", "server-error", "timeout", "network", "not-found", "refused", "unusable"];
+const UPSTREAM_OUTCOMES: [&str; 10] = [
+    "ok",
+    "repeated",
+    "rate-limited",
+    "own-limit",
+    "server-error",
+    "timeout",
+    "network",
+    "not-found",
+    "refused",
+    "unusable",
+];
 
 /// What the server is like when the metrics are read.
 #[derive(Debug, Clone)]
@@ -171,6 +187,23 @@ impl Metrics {
             disk_free: register.gauges("disk_free_bytes", "Bytes free on the cache's volume.", &["cache"])?,
             disk_total: register.gauges("disk_total_bytes", "Size of the cache's volume.", &["cache"])?,
             disk_used: register.gauges("disk_used_bytes", "Bytes in use on the cache's volume.", &["cache"])?,
+            update_runs: register.counters("update_runs_total", "Looks for updates, by outcome.", &["outcome"])?,
+            update_last_run: register.gauge(
+                "update_last_run_timestamp_seconds",
+                "When some server on this volume last looked for updates of all models.",
+            )?,
+            update_available: register.gauges(
+                "update_available",
+                "Whether the hub has a newer commit than the lockfile.",
+                &["model"],
+            )?,
+            update_failed: register.gauges(
+                "update_failed",
+                "Whether the last look for an update of the model failed.",
+                &["model"],
+            )?,
+            updates_applied: register
+                .counter("updates_applied_total", "Newer commits that the lockfile was moved to.")?,
             leases: register.gauge("leases", "Leases that this server holds.")?,
             ready: register.gauge("ready", "Whether the caches are usable and requests are taken.")?,
             draining: register.gauge("draining", "Whether the server was told to end.")?,
@@ -189,7 +222,6 @@ impl Metrics {
             streaming: register.gauge("streams_in_flight", "Files being sent.")?,
             fetching: register.gauge("fetches_in_flight", "Files being fetched from the hub.")?,
             waiting_fetches: register.gauge("fetches_waiting", "Files waiting for their turn to be fetched.")?,
-            connections: register.gauge("connections", "Open connections of clients.")?,
             registry,
         };
         // An outcome that did not happen yet is a zero, not a gap: `increase` does not see the first of a kind else.
@@ -203,6 +235,11 @@ impl Metrics {
             metrics.upstream_requests.with_label_values(&[kind, outcome]);
         }
         Ok(metrics)
+    }
+
+    /// Counts what a listener counts, too.
+    pub(crate) fn listen(&self, stats: &speech_flow_http_listener::Stats) -> Result<()> {
+        stats.register(&self.registry)
     }
 
     pub(crate) fn request(&self, endpoint: &str, status: u16, took: Duration) {
@@ -231,6 +268,7 @@ impl Metrics {
         let outcome = match error {
             None => "ok",
             Some(HubError::RateLimited { .. }) => "rate-limited",
+            Some(HubError::OwnLimit { .. }) => "own-limit",
             Some(HubError::Server { .. }) => "server-error",
             Some(HubError::Timeout { .. }) => "timeout",
             Some(HubError::Network { .. } | HubError::Untrusted { .. } | HubError::Truncated { .. }) => "network",
@@ -248,6 +286,27 @@ impl Metrics {
         self.upstream_requests.with_label_values(&["range", "ok"]).inc_by(requests.saturating_sub(retries));
         self.upstream_requests.with_label_values(&["range", "repeated"]).inc_by(retries);
         self.retries.inc_by(retries);
+    }
+
+    pub(crate) fn update_ran(&self, outcome: &str) {
+        self.update_runs.with_label_values(&[outcome]).inc();
+    }
+
+    /// Takes over what is known of updates; it may be another server's.
+    pub(crate) fn updates(&self, record: &Record) {
+        self.update_last_run.set(record.checked.map_or(0, |checked| checked.as_second()));
+        for model in self.known_models.iter() {
+            let mut of_model = record.models.iter().filter(|record| record.repo == *model).peekable();
+            if of_model.peek().is_none() {
+                continue;
+            }
+            let of_model: Vec<_> = of_model.collect();
+            let is_newer = |record: &&ModelRecord| record.found.as_ref().is_some_and(|found| *found != record.locked);
+            let available = of_model.iter().any(|record| is_newer(record) && record.state != State::Rejected);
+            let failed = of_model.iter().any(|record| record.state == State::Failed);
+            self.update_available.with_label_values(&[model]).set(available.into());
+            self.update_failed.with_label_values(&[model]).set(failed.into());
+        }
     }
 
     /// Hits among all lookups.

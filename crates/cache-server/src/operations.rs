@@ -17,6 +17,7 @@ pub(crate) mod models;
 pub(crate) mod page;
 pub(crate) mod routes;
 pub(crate) mod status;
+pub(crate) mod updates;
 
 /// The process answers.
 pub(crate) async fn live() -> &'static str {
@@ -70,6 +71,7 @@ pub(crate) async fn metrics(State(server): State<Server>) -> Response {
         let leases = server.inner.leases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let leases = leases.values().filter(|lease| lease.strong_count() > 0).count();
         let state = StateNumbers { volumes: volumes(&server), leases, is_ready, is_draining };
+        server.inner.metrics.updates(&server.read_record());
         let store = server.inner.tier.as_ref().map_or(Ok(String::new()), |tier| tier.render())?;
         Ok::<_, prometheus::Error>(server.inner.metrics.render(&state)? + &store)
     });

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use speech_flow_model_cache::{Cache, Lease};
-use speech_flow_model_hub::{FetchConfig, Fetcher, Hub, HubConfig, Source};
+use speech_flow_model_hub::{FetchConfig, Fetcher, Hub, HubConfig, RequestLimit, Source};
 use speech_flow_model_manager::lockfile::Lockfile;
 use speech_flow_model_manager::{Config, ModelManager, fetch_config, hub_config};
 use speech_flow_model_types::{CommitHash, ModelKind, RemoteFile, RepoId};
@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::error::Error;
 use crate::flight::Flights;
 use crate::jobs::Jobs;
+use crate::locked::Locked;
 use crate::log::ProblemLog;
 use crate::metadata::Document;
 use crate::metrics::Metrics;
@@ -66,7 +67,11 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) config: Config,
     pub(crate) manager: ModelManager,
-    pub(crate) lockfile: Option<Lockfile>,
+    /// Makes models ready without the server's own token.
+    anonymous_manager: std::sync::OnceLock<ModelManager>,
+    pub(crate) locked: Locked,
+    /// Held while this server looks for updates.
+    pub(crate) updating: tokio::sync::Mutex<()>,
     pub(crate) upstream: Upstream,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) fetcher: Fetcher,
@@ -104,13 +109,14 @@ impl Server {
         let hub = hub_config(&config);
         let mut retry = hub.retry;
         (retry.max_retries, retry.base_delay) = (1, RETRY_DELAY);
-        let hub = HubConfig { retry, etag_timeout: hub.etag_timeout.min(settings.patience), ..hub };
+        let request_limit = settings.request_limit.map(|limit| RequestLimit::new(limit, &*hub.clock));
+        let hub = HubConfig { retry, etag_timeout: hub.etag_timeout.min(settings.patience), request_limit, ..hub };
         let upstream = Upstream::new(Hub::new(hub).map_err(Error::Hub)?).map_err(Error::Hub)?;
         let fetch = fetch_config(&config);
         let mut retry = fetch.retry;
         (retry.max_retries, retry.base_delay) = (RETRIES.max(retry.max_retries), RETRY_DELAY.min(retry.base_delay));
         let fetch = FetchConfig { retry, stall_timeout: STALL.min(fetch.stall_timeout), ..fetch };
-        let credentials = Arc::new(Credentials::default());
+        let credentials = Arc::new(Credentials::new(settings.offline));
         let tier = Tier::new(&config)?;
         let source: Arc<dyn Source> = match &tier {
             Some(tier) => Arc::new(TieredSource::new(Arc::clone(tier), Arc::<Credentials>::clone(&credentials))),
@@ -141,9 +147,11 @@ impl Server {
                 is_draining: false.into(),
                 started: jiff::Timestamp::now(),
                 settings,
+                anonymous_manager: std::sync::OnceLock::new(),
+                locked: Locked::new(config.lockfile.value.clone(), lockfile),
+                updating: tokio::sync::Mutex::default(),
                 config,
                 manager,
-                lockfile,
             }),
         })
     }
@@ -162,6 +170,20 @@ impl Server {
             ModelKind::Whisper => self.inner.manager.whisper_cache(),
             _ => self.inner.manager.hub_cache(),
         }
+    }
+
+    /// What makes a model of a repository ready: the server's own token is for those that the configuration names.
+    pub(crate) fn manager_for(&self, repo: &RepoId) -> Result<ModelManager, speech_flow_model_manager::Error> {
+        if self.inner.settings.is_shared(repo) {
+            return Ok(self.inner.manager.clone());
+        }
+        if let Some(manager) = self.inner.anonymous_manager.get() {
+            return Ok(manager.clone());
+        }
+        let mut config = self.inner.config.clone();
+        config.hub.token.value = None;
+        let manager = ModelManager::new(&config)?;
+        Ok(self.inner.anonymous_manager.get_or_init(|| manager).clone())
     }
 
     /// Ends what runs without a client and waits for it. What has arrived of downloads is kept.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use speech_flow_http_listener::{Patience as ConnectionPatience, TlsFiles};
 use speech_flow_model_hub::Secret;
 use speech_flow_model_manager::Config;
+use speech_flow_model_manager::config::UpdatePolicy;
 use speech_flow_model_types::RepoId;
 
 use crate::shelf::Patience;
@@ -33,12 +35,22 @@ pub struct Settings {
     pub first_byte_patience: Duration,
     /// Connections at once.
     pub max_connections: usize,
+    /// How long clients may take.
+    pub connection_patience: ConnectionPatience,
+    /// The server's certificate; plain HTTP without.
+    pub tls: Option<TlsFiles>,
     /// Requests of one address at once.
     pub max_per_client: usize,
     /// Files fetched at once.
     pub fetches: usize,
+    /// Requests a second to the hub.
+    pub request_limit: Option<u32>,
     /// Bytes that each cache may take.
     pub max_size: Option<u64>,
+    /// What is done with models that moved on the hub.
+    pub updates: UpdatePolicy,
+    /// How often it is looked for them.
+    pub update_every: Duration,
     /// How long running answers may take to end when the server stops.
     pub drain: Duration,
 }
@@ -61,9 +73,14 @@ impl Settings {
             newer_patience: Duration::from_secs(1),
             first_byte_patience: Duration::from_secs(8),
             max_connections: server.max_connections.value as usize,
+            connection_patience: ConnectionPatience { idle: server.keep_alive.value, ..ConnectionPatience::default() },
+            tls: server.tls.files().map(|(certificate, key)| TlsFiles { certificate, key }),
             max_per_client: server.max_per_client.value as usize,
             fetches: server.fetches.value as usize,
+            request_limit: server.request_limit.value,
             max_size: server.max_size.value.map(|size| size.0),
+            updates: server.updates.value,
+            update_every: server.update_every.value,
             drain: Duration::from_secs(30),
         }
     }

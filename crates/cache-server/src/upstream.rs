@@ -41,12 +41,18 @@ impl Upstream {
 }
 
 /// Gives each fetch the hub that may read its repository, so that all share one fetcher and its lanes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Credentials {
+    is_offline: bool,
     hubs: Mutex<HashMap<RepoId, Hub>>,
 }
 
 impl Credentials {
+    /// Offline there is no hub for any.
+    pub(crate) fn new(is_offline: bool) -> Self {
+        Self { is_offline, hubs: Mutex::default() }
+    }
+
     /// From now on the repository is read through this hub.
     pub(crate) fn set(&self, repo: &RepoId, hub: Hub) {
         self.hubs.lock().unwrap_or_else(PoisonError::into_inner).insert(repo.clone(), hub);
@@ -58,6 +64,9 @@ impl Credentials {
     }
 
     fn find(&self, repo: &RepoId) -> Result<Hub, HubError> {
+        if self.is_offline {
+            return Err(HubError::Offline);
+        }
         let hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
         hubs.get(repo).cloned().ok_or(HubError::Cancelled)
     }

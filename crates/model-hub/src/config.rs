@@ -7,7 +7,7 @@ use std::time::Duration;
 use speech_flow_model_types::RetryPolicy;
 use url::Url;
 
-use crate::{Clock, NoProgress, Progress, SafeUrl, Secret, SystemClock};
+use crate::{Clock, NoProgress, Progress, RequestLimit, SafeUrl, Secret, SystemClock};
 
 /// Where a hub is and how to speak to it.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct HubConfig {
     pub proxies: ProxyConfig,
     /// PEM bundle of certificates to trust beside those of the system.
     pub ca_file: Option<PathBuf>,
+    /// How many requests a second the endpoint gets; shared by all hubs that are made with it.
+    pub request_limit: Option<RequestLimit>,
     /// Tells the time and waits between retries.
     pub clock: Arc<dyn Clock>,
     /// Hears about waits between retries of metadata requests.
@@ -52,6 +54,7 @@ impl HubConfig {
             read_timeout: Duration::from_secs(30),
             proxies: ProxyConfig::default(),
             ca_file: None,
+            request_limit: None,
             clock: Arc::new(SystemClock::new()),
             progress: Arc::new(NoProgress),
         }

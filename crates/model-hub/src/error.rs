@@ -92,6 +92,15 @@ pub enum HubError {
         #[source]
         source: Box<Answer>,
     },
+    /// No request may be made.
+    #[error("no hub is asked")]
+    Offline,
+    /// This side's own limit of requests to the hub is reached.
+    #[error("more requests wait for the hub than this program may send soon")]
+    OwnLimit {
+        /// When there is a turn.
+        retry_after: Duration,
+    },
     /// The hub, or the storage it sent us to, is not able to answer now.
     #[error("the hub failed with status {status}")]
     Server {
@@ -241,6 +250,7 @@ impl HubError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. }
+            | Self::OwnLimit { .. }
             | Self::Server { .. }
             | Self::Network { .. }
             | Self::Timeout { .. }
@@ -256,6 +266,7 @@ impl HubError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Server { retry_after, .. } => *retry_after,
+            Self::OwnLimit { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -278,6 +289,7 @@ impl HubError {
                 format!("ask for access on the hub's page of `{repo}` with the account of your token").into()
             }
             Self::RateLimited { .. } => "wait, or set `HF_TOKEN`: accounts have higher limits than visitors".into(),
+            Self::OwnLimit { .. } => "wait, or raise `server.request-limit`".into(),
             Self::Network { .. } | Self::Timeout { .. } => {
                 "check the network, `HF_ENDPOINT` and the proxy variables with `speech-flow doctor`".into()
             }
@@ -298,7 +310,7 @@ impl HubError {
     /// How a wait because of it is called.
     pub(crate) fn wait_reason(&self) -> WaitReason {
         match self {
-            Self::RateLimited { .. } => WaitReason::RateLimited,
+            Self::RateLimited { .. } | Self::OwnLimit { .. } => WaitReason::RateLimited,
             Self::Server { status, .. } => WaitReason::ServerError(*status),
             Self::Timeout { .. } => WaitReason::TimedOut,
             Self::Network { .. } | Self::Truncated { .. } => WaitReason::ConnectionLost,

@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{BlobSink, FetchConfig, HubError, Progress, SinkError, Source};
 
+mod demand;
 mod gate;
 mod lane;
 
+pub use demand::Demand;
 use gate::LaneGate;
 use lane::{Job, Mode, Stop};
 
@@ -41,6 +43,8 @@ pub struct FetchItem {
     pub commit: CommitHash,
     /// The file.
     pub file: RemoteFile,
+    /// What somebody waits for, which is fetched before the rest.
+    pub demand: Demand,
 }
 
 /// What a fetch took.

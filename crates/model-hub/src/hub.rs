@@ -108,6 +108,8 @@ impl Hub {
         loop {
             match attempt().await {
                 Ok(value) => return Ok(value),
+                // Whoever asked is told when to come back; waiting on would only make the line longer.
+                Err(error @ HubError::OwnLimit { .. }) => return Err(error),
                 Err(error) => wait_or_give_up(error, &mut backoff, &*config.clock, &*config.progress).await?,
             }
         }

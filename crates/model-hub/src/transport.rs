@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -11,7 +12,9 @@ use reqwest::{Client, NoProxy, Proxy, Response, redirect};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{ConfigError, HubConfig, HubError, ProtocolFault, ProxyConfig, RequestId, SafeUrl, Secret, tls};
+use crate::{
+    Clock, ConfigError, HubConfig, HubError, ProtocolFault, ProxyConfig, RequestId, RequestLimit, SafeUrl, Secret, tls,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Most headers of an answer; their bytes are bounded by hyper's read buffer, about 400 KiB.
@@ -23,6 +26,7 @@ pub(crate) struct Transport {
     client: Client,
     endpoint: Url,
     authorization: Option<HeaderValue>,
+    limit: Option<(RequestLimit, Arc<dyn Clock>)>,
 }
 
 /// An answer, and the request it answers.
@@ -65,13 +69,15 @@ impl Transport {
         let endpoint = checked_endpoint(&config.endpoint)?;
         let authorization = authorization(config.token.as_ref())?;
         let client = http_client(config)?;
-        Ok(Self { client, endpoint, authorization })
+        let limit = config.request_limit.clone().map(|limit| (limit, Arc::clone(&config.clock)));
+        Ok(Self { client, endpoint, authorization, limit })
     }
 
     /// The same connections for another account.
     pub(crate) fn with_token(&self, token: Option<&Secret>) -> Result<Self, ConfigError> {
         let authorization = authorization(token)?;
-        Ok(Self { client: self.client.clone(), endpoint: self.endpoint.clone(), authorization })
+        let (client, endpoint, limit) = (self.client.clone(), self.endpoint.clone(), self.limit.clone());
+        Ok(Self { client, endpoint, authorization, limit })
     }
 
     /// The hub's root, without a slash at its end.
@@ -92,6 +98,9 @@ impl Transport {
     /// Sends one GET and waits for the head of the answer. Redirects are answers like any other.
     pub(crate) async fn get(&self, url: Url, headers: HeaderMap, deadline: Deadline) -> Result<Exchange, HubError> {
         let request_id = RequestId::random();
+        if let Some((limit, clock)) = self.limit.as_ref().filter(|_| self.is_endpoint(&url)) {
+            limit.turn(&**clock).await?;
+        }
         let mut request = self.client.get(url.clone()).headers(headers).header(REQUEST_ID, request_id.to_string());
         if let Some(authorization) = self.authorization.as_ref().filter(|_| self.is_endpoint(&url)) {
             request = request.header(AUTHORIZATION, authorization.clone());

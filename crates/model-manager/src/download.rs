@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use speech_flow_model_cache::{Cache, CacheError, Mismatch, Stage, StagedBlob, Staging, VerifiedBlob, verify};
-use speech_flow_model_hub::{FetchItem, HubError, Progress, SinkError, Unexpected, WaitReason};
+use speech_flow_model_hub::{Demand, FetchItem, HubError, Progress, SinkError, Unexpected, WaitReason};
 use speech_flow_model_types::{Plan, RemoteFile, Resolved};
 use tokio::runtime::Handle;
 
@@ -159,8 +159,12 @@ impl Job<'_> {
 
     async fn fetch(&self, staging: Staging) -> Result<StagedBlob, Error> {
         let sink = Arc::new(StagingSink::new(staging));
-        let item =
-            FetchItem { repo: self.asked.repo.clone(), commit: self.resolved.commit.clone(), file: self.file.clone() };
+        let item = FetchItem {
+            repo: self.asked.repo.clone(),
+            commit: self.resolved.commit.clone(),
+            file: self.file.clone(),
+            demand: Demand::default(),
+        };
         let cancel = self.asked.options.cancel.clone();
         let network = self.manager.network()?;
         network

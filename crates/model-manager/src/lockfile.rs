@@ -9,6 +9,7 @@
 
 mod changes;
 mod error;
+mod file;
 mod text;
 
 use std::fmt::Write as _;
@@ -73,7 +74,7 @@ impl Lockfile {
         text::parse(text)
     }
 
-    /// The lockfile as text; [`Lockfile::parse`] reads it back. Writing it atomically is the caller's.
+    /// The lockfile as text; [`Lockfile::parse`] reads it back.
     pub fn to_toml(&self) -> String {
         text::write(self)
     }

@@ -1,8 +1,7 @@
-//! The lockfile on disk: read whole, written by one rename.
+//! The lockfile on disk.
 
-use std::fs::{self, Permissions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use speech_flow_model_manager::LockChoice;
@@ -38,17 +37,7 @@ pub(crate) fn choice(session: &Session, strict: bool) -> Result<Option<LockChoic
 
 /// Puts a lockfile in the place of the old one.
 pub(crate) fn write(path: &Path, lockfile: &Lockfile) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let put = || {
-        // A temporary file is for its owner only; a lockfile is for everybody, as far as the umask allows.
-        let mut file = tempfile::Builder::new()
-            .prefix(".speech-flow.lock.")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)?;
-        file.write_all(lockfile.to_toml().as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok::<(), std::io::Error>(())
-    };
-    put().map_err(|error| Failure::unexpected(format!("cannot write the lockfile `{}`", path.display()), error))
+    lockfile
+        .replace(path)
+        .map_err(|error| Failure::unexpected(format!("cannot write the lockfile `{}`", path.display()), error))
 }

@@ -76,6 +76,18 @@ where
     }
 }
 
+/// Calls back at every `SIGHUP`; must be called on a runtime, and lasts as long as that.
+pub(crate) fn on_hang_up(told: impl Fn() + Send + 'static) -> Result<(), Failure> {
+    let mut hang_ups =
+        signal(SignalKind::hangup()).map_err(|error| Failure::unexpected("cannot listen for signals", error))?;
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            told();
+        }
+    });
+    Ok(())
+}
+
 /// The signals that ask a process to end.
 pub(crate) struct Signals {
     interrupt: Signal,

@@ -13,6 +13,9 @@ mod page;
 #[path = "shows_server/versions.rs"]
 mod versions;
 
+#[path = "shows_server/tls.rs"]
+mod tls;
+
 #[path = "show_clients/client.rs"]
 mod client;
 #[path = "support/metrics.rs"]

@@ -54,6 +54,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The address or the certificate cannot be used.
+    #[error(transparent)]
+    Listen(#[from] speech_flow_http_listener::Error),
     /// A metric has a name that is none: a fault of this program.
     #[error("the metrics cannot be made")]
     Metrics(#[from] prometheus::Error),
@@ -66,6 +69,7 @@ impl Error {
             Self::Model { source, .. } => source.is_transient(),
             Self::Engine { source, .. } => source.is_transient(),
             Self::Library(source) => source.is_transient(),
+            Self::Listen(error) => error.is_transient(),
             Self::System { .. } => true,
             Self::Verification { .. } | Self::Stopped | Self::Metrics(_) => false,
         }
@@ -81,6 +85,7 @@ impl Error {
             ),
             Self::Engine { source, .. } => source.hint().map(Into::into),
             Self::Library(source) => source.hint().map(Into::into),
+            Self::Listen(error) => error.hint(),
             Self::Stopped | Self::System { .. } | Self::Metrics(_) => None,
         }
     }
@@ -89,7 +94,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Model { source, .. } => source.exit_code(),
-            Self::Verification { .. } | Self::Engine { .. } | Self::Library(_) | Self::Stopped => 1,
+            Self::Verification { .. } | Self::Engine { .. } | Self::Library(_) | Self::Listen(_) | Self::Stopped => 1,
             Self::System { .. } | Self::Metrics(_) => 2,
         }
     }

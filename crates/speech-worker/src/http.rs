@@ -19,11 +19,13 @@ mod upload;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::http::StatusCode;
-use axum::middleware;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
+use speech_flow_http_listener::Peer;
 
 use crate::Kind;
 use crate::app::App;
@@ -84,6 +86,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     };
     served(keyed(app.kind))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), auth::require_key))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), refuse_a_crowd))
         .merge(served(open()))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
@@ -91,6 +94,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(middleware::from_fn_with_state(Arc::clone(&app), trace::count))
         .with_state(app)
+}
+
+/// A connection beyond the bound is for probes.
+async fn refuse_a_crowd(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if !request.extensions().get::<Peer>().is_some_and(|peer| peer.is_over) {
+        return next.run(request).await;
+    }
+    app.metrics.rejected("connections");
+    drop(app.drain.chunks(request.into_body()));
+    ApiError::crowded().into_response()
 }
 
 async fn unknown_path() -> ApiError {

@@ -30,7 +30,7 @@ mod transcription;
 mod warm_up;
 
 pub use error::Error;
-pub use serve::{Options, run};
+pub use serve::{Options, bind, run};
 
 /// What a worker does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -256,6 +256,11 @@ impl Metrics {
         self.stage_seconds.with_label_values(&[stage.as_str()]).observe(took.as_secs_f64());
     }
 
+    /// Counts what a listener counts, too.
+    pub(crate) fn listen(&self, stats: &speech_flow_http_listener::Stats) -> prometheus::Result<()> {
+        stats.register(&self.registry)
+    }
+
     pub(crate) fn reloaded(&self, outcome: &str) {
         self.reloads.with_label_values(&[outcome]).inc();
     }

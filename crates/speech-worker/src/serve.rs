@@ -1,13 +1,13 @@
 //! The life of a worker: bound, started, serving, draining, done.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
+use speech_flow_http_listener::{Listener, Options as ListenerOptions, Patience, TlsFiles};
 use speech_flow_model_manager::config::Config;
 use speech_flow_model_manager::{EnsureOptions, ModelManager};
 use speech_flow_speech_engine::vad::SileroVad;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +40,21 @@ const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// How long answers that are written already may take to reach their callers.
 const LAST_BYTES: Duration = Duration::from_secs(10);
 
+/// Takes the address and reads the certificate that the configuration names.
+///
+/// # Errors
+/// [`Error::Listen`].
+pub async fn bind(address: SocketAddr, config: &Config) -> Result<Listener, Error> {
+    let worker = &config.worker;
+    let options = ListenerOptions {
+        max_connections: *worker.max_connections as usize,
+        patience: Patience { idle: *worker.keep_alive, ..Patience::default() },
+        tls: worker.tls.files().map(|(certificate, key)| TlsFiles { certificate, key }),
+        metric_prefix: "worker_",
+    };
+    Ok(Listener::bind(address, options).await?)
+}
+
 /// Serves on a socket until it is told to end.
 ///
 /// The socket answers probes from the first moment; a model that cannot be had or does not work ends the worker.
@@ -49,7 +64,7 @@ const LAST_BYTES: Duration = Duration::from_secs(10);
 ///
 /// # Cancel safety
 /// Dropping the future ends all requests at once; [`Options::stop`] ends them well.
-pub async fn run(listener: TcpListener, options: Options) -> Result<(), Error> {
+pub async fn run(listener: Listener, options: Options) -> Result<(), Error> {
     let Options { kind, config, mut ensure, vad, stop, reload } = options;
     let app = Arc::new(App::new(kind, &config, Arc::clone(&reload))?);
     let failed = |source| Error::Model { model: "worker".to_owned(), source: Box::new(source) };
@@ -58,13 +73,8 @@ pub async fn run(listener: TcpListener, options: Options) -> Result<(), Error> {
     let starter = Starter { app: Arc::clone(&app), config, manager, ensure, vad };
 
     let close = CancellationToken::new();
-    let listener = listener.tap_io(|socket| {
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "small answers may wait for more");
-        }
-    });
-    let serving = axum::serve(listener, http::router(Arc::clone(&app)));
-    let server = tokio::spawn(serving.with_graceful_shutdown(close.clone().cancelled_owned()).into_future());
+    app.metrics.listen(&listener.stats())?;
+    let server = tokio::spawn(listener.serve(http::router(Arc::clone(&app)), close.clone()));
 
     let started = start(&starter, &stop).await;
     if started.is_ok() {

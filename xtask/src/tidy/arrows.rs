@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "speech-flow-cache-server",
             "speech-flow-speech-worker",
+            "speech-flow-http-listener",
             "speech-flow-speech-engine",
             "speech-flow-model-manager",
             "speech-flow-model-types",
@@ -18,12 +19,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "speech-flow-cache-server",
-        &["speech-flow-model-manager", "speech-flow-model-hub", "speech-flow-model-cache", "speech-flow-model-types"],
+        &[
+            "speech-flow-http-listener",
+            "speech-flow-model-manager",
+            "speech-flow-model-hub",
+            "speech-flow-model-cache",
+            "speech-flow-model-types",
+        ],
     ),
     (
         "speech-flow-speech-worker",
-        &["speech-flow-model-manager", "speech-flow-speech-engine", "speech-flow-model-types"],
+        &[
+            "speech-flow-http-listener",
+            "speech-flow-model-manager",
+            "speech-flow-speech-engine",
+            "speech-flow-model-types",
+        ],
     ),
+    ("speech-flow-http-listener", &[]),
     ("speech-flow-speech-engine", &["speech-flow-ctranslate2"]),
     ("speech-flow-ctranslate2", &[]),
     ("speech-flow-model-manager", &["speech-flow-model-hub", "speech-flow-model-cache", "speech-flow-model-types"]),

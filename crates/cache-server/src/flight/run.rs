@@ -16,6 +16,7 @@ use super::{Flight, Phase, stopping};
 use crate::answer::Refusal;
 use crate::metrics::Fetched;
 use crate::server::Server;
+use crate::shelf::Unanswered;
 use crate::taint::Mark;
 use crate::turns::FetchTurn;
 
@@ -186,7 +187,8 @@ impl Server {
             phase.send_replace(Phase::Growing(growth.clone()));
         }
         let sink = Arc::new(StagingSink::new(staging));
-        let item = FetchItem { repo: repo.clone(), commit: commit.clone(), file: file.clone() };
+        let item =
+            FetchItem { repo: repo.clone(), commit: commit.clone(), file: file.clone(), demand: flight.demand.clone() };
         let progress = Arc::new(Received { server: self.clone() });
         let fetched = self.inner.fetcher.fetch(item, sink.clone(), progress, self.inner.stop.clone()).await;
         if let Some(growth) = &growth
@@ -277,6 +279,7 @@ impl Server {
     fn fetch_error(&self, flight: &Flight, error: HubError) -> Refusal {
         match error {
             HubError::Cancelled => stopping(),
+            HubError::Offline => Unanswered::Offline.into(),
             HubError::Sink { source, .. } => match source.inner().downcast_ref::<CacheError>() {
                 Some(error) => self.disk_error(error),
                 None => Refusal::internal(source.to_string()),

@@ -49,7 +49,7 @@ pub(super) async fn refs(server: &Server, asked: &Asked<'_>, repo: &RepoId) -> R
             json!({"branches": [main], "tags": [], "converts": []})
         }
     };
-    if let Some(lockfile) = &server.inner.lockfile {
+    if let Some(lockfile) = server.lockfile() {
         for reference in ["branches", "tags"]
             .iter()
             .filter_map(|kind| refs.get(kind)?.as_array().cloned().map(|list| (*kind, list)))

@@ -10,6 +10,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use speech_flow_http_listener::Pieces;
 use speech_flow_model_cache::Lease;
 use speech_flow_model_types::{CommitHash, Digest, RelPath, RemoteFile, RepoId, Revision};
 use tokio::time::Instant;
@@ -17,7 +18,6 @@ use tokio::time::Instant;
 use super::Asked;
 use crate::answer::{REPO_COMMIT, Refusal};
 use crate::body::{self, Sending};
-use crate::direct::Pieces;
 use crate::metadata::{Settled, Want};
 use crate::metrics::Lookup;
 use crate::range::{self, Wanted};

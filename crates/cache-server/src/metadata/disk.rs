@@ -92,7 +92,7 @@ pub(crate) async fn store_files(server: &Server, repo: &RepoId, commit: &CommitH
 
 /// The files that the lockfile names of a commit.
 pub(crate) fn locked_files(server: &Server, repo: &RepoId, commit: &CommitHash) -> Option<Vec<RemoteFile>> {
-    let lockfile = server.inner.lockfile.as_ref()?;
+    let lockfile = server.lockfile()?;
     let locked = lockfile.models().iter().find(|model| model.repo() == repo && model.commit() == commit)?;
     let files = locked.files().iter().map(|file| RemoteFile {
         path: file.path.clone(),

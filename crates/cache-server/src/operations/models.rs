@@ -107,7 +107,7 @@ pub(crate) async fn delete(
     }
 }
 
-fn repository(owner: &str, name: &str) -> Result<RepoId, Refusal> {
+pub(super) fn repository(owner: &str, name: &str) -> Result<RepoId, Refusal> {
     format!("{owner}/{name}").parse().map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("{error}")))
 }
 

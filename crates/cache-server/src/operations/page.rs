@@ -16,6 +16,7 @@ use crate::operations::status::{Disk, Fetching, Status};
 use crate::server::Server;
 
 mod text;
+mod updates;
 
 use text::{ago, bytes, escape, moment, prose};
 
@@ -77,6 +78,7 @@ fn render(status: &Status, models: &[Value], now: Timestamp) -> String {
     fetching(&mut page, &status.fetching);
     problems(&mut page, status, now);
     cached(&mut page, models, now);
+    updates::updates(&mut page, &status.updates, now);
     let started = status.started.parse().map_or_else(|_| escape(&status.started), |started| moment(started, now));
     let _ = writeln!(
         page,

@@ -3,7 +3,7 @@
 use axum::handler::Handler;
 use axum::routing::{self, MethodRouter};
 
-use super::{live, metrics, models, openapi, page, ready, status};
+use super::{live, metrics, models, openapi, page, ready, status, updates};
 use crate::server::Server;
 
 /// A method as descriptions have it, its path, and what answers it.
@@ -33,9 +33,12 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/v1/status", status::status),
         get("/v1/events", status::events),
         get("/v1/openapi.json", openapi),
+        get("/v1/updates", updates::show),
+        post("/v1/updates", updates::run),
         get("/v1/models", models::list),
         get("/v1/models/{owner}/{name}", models::one),
         post("/v1/models/{owner}/{name}/preload", models::preload),
+        post("/v1/models/{owner}/{name}/rollback", updates::roll_back),
         delete("/v1/models/{owner}/{name}/revisions/{commit}", models::delete),
     ]
 }

@@ -19,6 +19,7 @@ use crate::log::Problem;
 use crate::metadata::disk::is_restricted;
 use crate::operations::volumes;
 use crate::server::Server;
+use crate::updates::View;
 
 /// How often listeners hear of progress.
 const EVERY: Duration = Duration::from_millis(500);
@@ -40,6 +41,7 @@ pub(crate) struct Status {
     pub(crate) disks: Vec<Disk>,
     pub(crate) fetching: Vec<Fetching>,
     pub(crate) jobs: Vec<JobView>,
+    pub(crate) updates: View,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -87,6 +89,7 @@ impl Server {
             fetching: inner.flights.list().iter().filter(may_see).map(|flight| fetching(flight)).collect(),
             // Jobs and problems name repositories that not everybody may know of.
             jobs: if caller.is_admin { inner.jobs.list() } else { Vec::new() },
+            updates: self.updates(caller),
             problems: if self.shows_problems(caller) { inner.log.recent() } else { Vec::new() },
         }
     }

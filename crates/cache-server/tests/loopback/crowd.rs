@@ -77,3 +77,54 @@ async fn a_server_that_is_told_to_end_finishes_its_answers() {
     assert_eq!(body.len() as u64, SIZE);
     ending.await.expect("ends");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_far_into_a_cold_file_does_not_wait_for_all_before_it() {
+    const LENGTH: u64 = 40 << 20;
+    let repository = speech_flow_demo_hub::Repository::builder(REPO).generated("model.bin", LENGTH, 5);
+    let scene = Scene::of(DemoHub::builder().repository(repository.build().expect("builds")), |_| {}).await;
+    let slow = FaultRule::new(Action::Slow { bytes_per_second: 4 << 20 }).path("model.bin").on(Endpoint::Cdn);
+    scene.hub.add_fault(slow).expect("a rule");
+    let part = scene.get(FILE).header("range", format!("bytes={}-{}", 30 << 20, (32 << 20) - 1)).send().await;
+    assert_eq!((part.status, part.is_whole, part.body.len()), (206, true, 2 << 20));
+    let before: u64 = scene.hub.requests().iter().filter(|record| record.endpoint == Endpoint::Cdn).count() as u64;
+    assert!(before < 20, "{before} of 40 segments were fetched first");
+    let whole = scene.get(FILE).send().await;
+    scene.assert_right(&whole);
+    assert_eq!(part.body, whole.body[30 << 20..32 << 20]);
+    assert_eq!(scene.body_requests().iter().map(|record| record.bytes_sent).sum::<u64>(), LENGTH, "each byte once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hub_gets_no_more_requests_than_it_is_to_get() {
+    let builder = DemoHub::builder().repository(repository(REPO));
+    let scene = Scene::of(builder, |settings| settings.request_limit = Some(20)).await;
+    let began = std::time::Instant::now();
+    let clients = (0..30).map(|n| tokio::spawn(scene.get(format!("/api/models/acme/absent-{n}")).send()));
+    for client in clients.collect::<Vec<_>>() {
+        assert_eq!(client.await.expect("no panic").status, 401);
+    }
+    let (took, sent) = (began.elapsed().as_secs_f64(), scene.hub.requests().len() as f64);
+    assert!(sent >= 30.0 && sent <= (took + 0.25) * 20.0 + 1.0, "{sent} requests in {took} s");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_would_wait_too_long_for_the_hub_is_told_when_to_come_back() {
+    let builder = DemoHub::builder().repository(repository(REPO));
+    let scene = Scene::of(builder, |settings| settings.request_limit = Some(1)).await;
+    let clients = (0..12).map(|n| tokio::spawn(scene.get(format!("/api/models/acme/absent-{n}")).send()));
+    let mut put_off = 0;
+    for client in clients.collect::<Vec<_>>() {
+        let reply = client.await.expect("no panic");
+        match reply.status {
+            503 => {
+                assert!(
+                    reply.header("retry-after").and_then(|wait| wait.parse().ok()).is_some_and(|wait: u32| wait >= 1)
+                );
+                put_off += 1;
+            }
+            status => assert!(matches!(status, 401 | 504), "{status}"),
+        }
+    }
+    assert!(put_off >= 4, "{put_off}");
+}

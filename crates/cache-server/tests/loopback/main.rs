@@ -3,9 +3,11 @@
 mod access;
 mod chain;
 mod client;
+mod connections;
 mod crowd;
 mod lies;
 mod operations;
 mod protocol;
 mod scene;
 mod standing_alone;
+mod updates;

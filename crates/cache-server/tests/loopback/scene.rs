@@ -132,6 +132,25 @@ pub(crate) async fn start(
     change: Change,
     lockfile: Option<Lockfile>,
 ) -> Running {
+    let config = config(endpoint, folder, variables);
+    let mut settings = Settings::of(&config);
+    settings.drain = Duration::from_secs(5);
+    change(&mut settings);
+    let manager = ModelManager::new(&config).expect("opens");
+    let server = Server::new(Deps { config, settings, manager, lockfile }).expect("starts");
+    let bound = bind(server, ([127, 0, 0, 1], 0).into()).await.expect("listens");
+    let (address, stop) = (bound.address(), CancellationToken::new());
+    let serving = bound.serve(stop.clone());
+    let task = tokio::spawn(serving);
+    Running { address, stop, task }
+}
+
+/// A manager on the folder's caches.
+pub(crate) fn manager(endpoint: &str, folder: &Path) -> ModelManager {
+    ModelManager::new(&config(endpoint, folder, &[])).expect("opens")
+}
+
+fn config(endpoint: &str, folder: &Path, variables: &[(&str, &str)]) -> Config {
     let mut environment = HashMap::from([
         ("HF_ENDPOINT", endpoint.to_owned()),
         ("MODEL_CACHE_DIR", folder.display().to_string()),
@@ -146,15 +165,5 @@ pub(crate) async fn start(
         facts: SystemFacts { current_dir: folder.to_owned(), ..SystemFacts::default() },
         is_folder: &|_| false,
     });
-    let config = config.expect("a good configuration");
-    let mut settings = Settings::of(&config);
-    settings.drain = Duration::from_secs(5);
-    change(&mut settings);
-    let manager = ModelManager::new(&config).expect("opens");
-    let server = Server::new(Deps { config, settings, manager, lockfile }).expect("starts");
-    let bound = bind(server, ([127, 0, 0, 1], 0).into()).await.expect("listens");
-    let (address, stop) = (bound.address(), CancellationToken::new());
-    let serving = bound.serve(stop.clone());
-    let task = tokio::spawn(async move { serving.await.expect("serves") });
-    Running { address, stop, task }
+    config.expect("a good configuration")
 }

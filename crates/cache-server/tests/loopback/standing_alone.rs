@@ -123,3 +123,44 @@ async fn a_preloaded_cache_without_word_of_the_hub_is_served_only_where_the_conf
     let open = start("http://127.0.0.1:1", scene.folder.path(), &shared, |_| {}, None).await;
     scene.assert_right(&open.get(FILE).send().await);
 }
+
+#[tokio::test]
+async fn offline_the_hub_hears_nothing_at_all() {
+    let scene = Scene::of(DemoHub::builder().repository(repository(REPO)), no_ttl).await;
+    // The listing is known, and one file is here.
+    assert_eq!(scene.get("/acme/model/resolve/main/config.json").send().await.status, 200);
+    fn offline(settings: &mut speech_flow_cache_server::Settings) {
+        settings.offline = true;
+        settings.token = speech_flow_model_hub::Secret::from_text("own");
+        settings.updates = speech_flow_model_manager::config::UpdatePolicy::Apply;
+        settings.update_every = Duration::from_millis(10);
+    }
+    let server = scene.another(&scene.hub.endpoint(), offline).await;
+    scene.hub.clear_requests();
+    let ask = |method, path: &str| crate::client::Ask::new(server.address, method, path);
+    assert_eq!(ask("GET", "/acme/model/resolve/main/config.json").send().await.body, b"{}\n");
+    let missing = ask("GET", FILE).send().await;
+    assert_eq!(missing.status, 504, "{}", String::from_utf8_lossy(&missing.body));
+    for (method, path) in [
+        ("GET", "/api/models/acme/model"),
+        ("GET", "/api/models/acme/model/tree/main?recursive=true"),
+        ("GET", "/api/models/acme/model/refs"),
+        ("GET", "/api/models/acme/model/commits/main"),
+        ("GET", "/api/models/acme/absent"),
+        ("GET", "/api/models/acme/model/auth-check"),
+        ("GET", "/api/whoami-v2"),
+        ("POST", "/v1/models/acme/model/preload"),
+        ("POST", "/v1/models/acme/absent/preload"),
+        ("POST", "/v1/updates"),
+    ] {
+        ask(method, path).token(if path.starts_with("/v1") { "own" } else { "hf_x" }).send().await;
+    }
+    let settled = || async {
+        let status = ask("GET", "/v1/status").token("own").send().await.json();
+        status["jobs"].as_array().is_some_and(|jobs| jobs.iter().all(|job| job["state"] == "failed"))
+    };
+    while !settled().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(scene.hub.requests().is_empty(), "{:?}", scene.hub.requests());
+}

@@ -83,7 +83,11 @@ impl Job {
     }
 
     fn next_segment(&self) -> Option<Range<u64>> {
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.item.demand.first_of(&segments) {
+            Some(wanted) => segments.remove(wanted),
+            None => segments.pop_front(),
+        }
     }
 
     async fn fetch(&self, segment: Range<u64>) -> Result<(), Stop> {
@@ -129,7 +133,7 @@ impl Job {
     async fn attempt(&self, at: &mut u64, end: u64) -> Result<(), HubError> {
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
         let Shared { source, config, .. } = &*self.shared;
-        let FetchItem { repo, commit, file } = &self.item;
+        let FetchItem { repo, commit, file, .. } = &self.item;
         let validator = self.validator.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let request = FileRequest { repo, commit, file, range: *at..end, validator: validator.as_deref() };
         let opened = timeout(config.stall_timeout, source.open(request)).await;

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use sha2::Digest as _;
 use speech_flow_demo_hub::{DemoHub, DemoHubBuilder, Repository};
 use speech_flow_model_hub::{
-    BlobSink, Clock, FetchConfig, FetchItem, FetchReport, Fetcher, Hub, HubConfig, HubError, Progress, SinkError,
-    Source, WaitReason,
+    BlobSink, Clock, Demand, FetchConfig, FetchItem, FetchReport, Fetcher, Hub, HubConfig, HubError, Progress,
+    SinkError, Source, WaitReason,
 };
 use speech_flow_model_types::{CommitHash, Digest, RangeSet, RemoteFile, RepoId, RetryPolicy, Revision};
 use tokio_util::sync::CancellationToken;
@@ -198,7 +198,7 @@ impl Scene {
 
 pub(crate) fn pick(repo: RepoId, commit: CommitHash, files: Vec<RemoteFile>, path: &str) -> FetchItem {
     let file = files.into_iter().find(|file| file.path.as_str() == path).expect("listed");
-    FetchItem { repo, commit, file }
+    FetchItem { repo, commit, file, demand: Demand::default() }
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> Digest {

@@ -28,6 +28,7 @@ fn item(size: u64) -> FetchItem {
             blob_id: "0".repeat(40),
             xet_hash: None,
         },
+        demand: speech_flow_model_hub::Demand::default(),
     }
 }
 

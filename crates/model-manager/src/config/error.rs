@@ -45,6 +45,14 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    /// Of two settings that go together, one is missing.
+    #[error("`{given}` is set, but `{missing}` is not")]
+    Alone {
+        /// The variable of the one that is set.
+        given: &'static str,
+        /// The variable of the other.
+        missing: &'static str,
+    },
     /// There is no place for the cache.
     #[error("no place for the model cache: `/models` does not exist and this user has no home folder")]
     NoCacheDir,
@@ -59,6 +67,7 @@ impl ConfigError {
             Self::Unreadable { .. } => {
                 Some("check `--config` and `SPEECH_FLOW_CONFIG`, and that this user may read the file".to_owned())
             }
+            Self::Alone { given, missing } => Some(format!("set `{missing}` as well, or unset `{given}`")),
             Self::NoCacheDir => Some("set `MODEL_CACHE_DIR` to a folder that this user may write to".to_owned()),
         }
     }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use speech_flow_model_types::{ByteSize, ModelSpec, Revision};
 use url::Url;
 
-use super::values::{self, ComputeType, Device, EncoderWindow, LogFormat, Parsed, Surroundings, VerifyAtStart};
+use super::values::{
+    self, ComputeType, Device, EncoderWindow, LogFormat, Parsed, Surroundings, UpdatePolicy, VerifyAtStart,
+};
 use speech_flow_model_hub::Secret;
 
 /// One setting, as people see it.
@@ -160,6 +162,23 @@ options! {
     WORKER_LISTEN: SocketAddr = values::socket_address, IN_FILE {
         "worker.listen", ["WORKER_LISTEN"], default: "`127.0.0.1:8000`", takes: "an address and a port, such as `0.0.0.0:8000`",
         "Where a worker listens; the same as `--listen`."
+    }
+    WORKER_TLS_CERTIFICATE: PathBuf = values::path, IN_FILE {
+        "worker.tls-certificate", ["WORKER_TLS_CERTIFICATE"], default: "none: plain HTTP", takes: PATH,
+        "PEM file with the worker's certificate, then those that vouch for it. It is read again when it changes, and on SIGHUP."
+    }
+    WORKER_TLS_KEY: PathBuf = values::path, IN_FILE {
+        "worker.tls-key", ["WORKER_TLS_KEY"], default: "none", takes: PATH,
+        "PEM file with the certificate's private key, not encrypted."
+    }
+    WORKER_CONNECTIONS: u32 = values::connections, IN_FILE {
+        "worker.max-connections", ["WORKER_MAX_CONNECTIONS"], default: "`1024`",
+        takes: "a number from 1 to 65536",
+        "Connections of clients at once; one without a request makes room, else a new one is answered with 503."
+    }
+    WORKER_KEEP_ALIVE: Duration = values::period, IN_FILE {
+        "worker.keep-alive", ["WORKER_KEEP_ALIVE"], default: "`75s`", takes: TIME,
+        "How long a connection may stay open without a request: longer than a load balancer in front keeps it."
     }
     WORKER_API_KEY: Option<Secret> = values::secret, SECRET {
         "worker.api-key", ["WORKER_API_KEY"], default: "none", takes: "a key without spaces",
@@ -316,6 +335,14 @@ options! {
         takes: "an address and a port, such as `0.0.0.0:8090`",
         "Where the cache server listens; the same as `--listen`."
     }
+    SERVER_TLS_CERTIFICATE: PathBuf = values::path, IN_FILE {
+        "server.tls-certificate", ["SPEECH_FLOW_SERVER_TLS_CERTIFICATE"], default: "none: plain HTTP", takes: PATH,
+        "PEM file with the cache server's certificate, then those that vouch for it. It is read again when it changes, and on SIGHUP."
+    }
+    SERVER_TLS_KEY: PathBuf = values::path, IN_FILE {
+        "server.tls-key", ["SPEECH_FLOW_SERVER_TLS_KEY"], default: "none", takes: PATH,
+        "PEM file with the certificate's private key, not encrypted."
+    }
     SERVER_TOKEN: Option<Secret> = values::secret, SECRET {
         "server.token", ["SPEECH_FLOW_SERVER_TOKEN"], default: "none", takes: "a token without spaces",
         "The cache server's own access token, without which its models cannot be changed. Never in `speech-flow.toml`, never printed."
@@ -340,7 +367,11 @@ options! {
     SERVER_CONNECTIONS: u32 = values::connections, IN_FILE {
         "server.max-connections", ["SPEECH_FLOW_SERVER_MAX_CONNECTIONS"], default: "`1024`",
         takes: "a number from 1 to 65536",
-        "Connections of clients at once; more wait to be accepted."
+        "Connections of clients at once; one without a request makes room, else a new one is answered with 503."
+    }
+    SERVER_KEEP_ALIVE: Duration = values::period, IN_FILE {
+        "server.keep-alive", ["SPEECH_FLOW_SERVER_KEEP_ALIVE"], default: "`75s`", takes: TIME,
+        "How long a connection may stay open without a request: longer than a load balancer in front keeps it."
     }
     SERVER_PER_CLIENT: u32 = values::connections, IN_FILE {
         "server.max-per-client", ["SPEECH_FLOW_SERVER_MAX_PER_CLIENT"], default: "`256`",
@@ -351,9 +382,21 @@ options! {
         "server.fetches", ["SPEECH_FLOW_SERVER_FETCHES"], default: "`16`", takes: "a number from 1 to 1024",
         "Files fetched from the hub at once; a quarter is kept for files below 256 MiB."
     }
+    SERVER_REQUEST_LIMIT: u32 = values::requests, IN_FILE {
+        "server.request-limit", ["SPEECH_FLOW_SERVER_REQUEST_LIMIT"], default: "none", takes: "a number from 1 to 1024",
+        "Requests a second to the hub's own address; more wait in turn, and those that would wait longer than 5 s are told when to come back."
+    }
     SERVER_MAX_SIZE: ByteSize = values::size, IN_FILE {
         "server.max-size", ["SPEECH_FLOW_SERVER_MAX_SIZE"], default: "nine tenths of the volume", takes: "a size such as `500GB`",
         "Bytes that each cache may take; above it, the least recently used models go until a tenth of it is free."
+    }
+    SERVER_UPDATES: UpdatePolicy = values::update_policy, IN_FILE {
+        "server.updates", ["SPEECH_FLOW_SERVER_UPDATES"], default: "`never`", takes: "one of `never`, `report`, `apply`",
+        "What is done with locked models that moved on the hub: nothing; fetch, validate and say so; or move the lockfile, too."
+    }
+    SERVER_UPDATE_EVERY: Duration = values::interval, IN_FILE {
+        "server.update-every", ["SPEECH_FLOW_SERVER_UPDATE_EVERY"], default: "`24h`", takes: "a time from one minute on, such as `6h`",
+        "How often it is looked for updates, a tenth more or less."
     }
     STORE: Url = values::store, IN_FILE {
         "server.store", ["SPEECH_FLOW_SERVER_STORE"], default: "none",

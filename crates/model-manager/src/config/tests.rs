@@ -405,6 +405,19 @@ fn a_revision_in_the_name_is_the_one_that_counts() {
 }
 
 #[test]
+fn a_certificate_without_its_key_is_refused_and_never_served_without_tls() {
+    for (given, missing) in [
+        ("SPEECH_FLOW_SERVER_TLS_CERTIFICATE", "SPEECH_FLOW_SERVER_TLS_KEY"),
+        ("SPEECH_FLOW_SERVER_TLS_KEY", "SPEECH_FLOW_SERVER_TLS_CERTIFICATE"),
+        ("WORKER_TLS_CERTIFICATE", "WORKER_TLS_KEY"),
+    ] {
+        let (message, hint) = Given::at_home().env(given, "/tls/file.pem").refused();
+        assert_eq!(message, format!("`{given}` is set, but `{missing}` is not"));
+        assert_eq!(hint, format!("set `{missing}` as well, or unset `{given}`"));
+    }
+}
+
+#[test]
 fn contradictions_are_found() {
     #[track_caller]
     fn check(variables: &[(&'static str, &'static str)], expected: &str) {

@@ -98,6 +98,24 @@ pub enum EncoderWindow {
     Fitted,
 }
 
+/// What a cache server does with locked models that moved on the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpdatePolicy {
+    /// Nothing.
+    Never,
+    /// Fetches, validates and says so.
+    Report,
+    /// Moves the lockfile, too.
+    Apply,
+}
+
+impl UpdatePolicy {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        self.word()
+    }
+}
+
 /// A closed set of words.
 trait Words: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
@@ -128,6 +146,11 @@ impl Words for ComputeType {
 
 impl Words for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Words for UpdatePolicy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("never", Self::Never), ("report", Self::Report), ("apply", Self::Apply)];
 }
 
 impl Words for VerifyAtStart {
@@ -170,6 +193,10 @@ pub(crate) fn compute_type(text: &str, _: &Surroundings<'_>) -> Parsed<ComputeTy
 }
 
 pub(crate) fn log_format(text: &str, _: &Surroundings<'_>) -> Parsed<LogFormat> {
+    word(text)
+}
+
+pub(crate) fn update_policy(text: &str, _: &Surroundings<'_>) -> Parsed<UpdatePolicy> {
     word(text)
 }
 
@@ -265,6 +292,12 @@ pub(crate) fn duration(text: &str, _: &Surroundings<'_>) -> Parsed<Duration> {
 pub(crate) fn period(text: &str, around: &Surroundings<'_>) -> Parsed<Duration> {
     let period = duration(text, around)?;
     if period.is_zero() { Err(Refused::default()) } else { Ok(period) }
+}
+
+/// An interval of work that asks others for something.
+pub(crate) fn interval(text: &str, around: &Surroundings<'_>) -> Parsed<Duration> {
+    let interval = duration(text, around)?;
+    if interval < Duration::from_secs(60) { Err(Refused::default()) } else { Ok(interval) }
 }
 
 /// Ten years; whoever writes more means something else.
@@ -398,6 +431,7 @@ shown! {
     SocketAddr => |address| address.to_string();
     EncoderWindow => |window| window.word().to_owned();
     VerifyAtStart => |verify| verify.word().to_owned();
+    UpdatePolicy => |policy| policy.word().to_owned();
     Secret => |secret| secret.to_string();
     Device => |device| device.as_str().to_owned();
     ComputeType => |compute_type| compute_type.as_str().to_owned();

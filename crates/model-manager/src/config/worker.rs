@@ -8,6 +8,7 @@ use speech_flow_model_hub::Secret;
 use speech_flow_model_types::{ByteSize, ModelKind, ModelSpec};
 
 use super::layers::Layers;
+use super::listen::{DEFAULT_KEEP_ALIVE, TlsSettings, worker_tls};
 use super::origin::Setting;
 use super::values::{EncoderWindow, VerifyAtStart};
 use super::{Config, ConfigError, options};
@@ -31,6 +32,12 @@ pub struct EngineSettings {
 pub struct WorkerSettings {
     /// Where it listens.
     pub listen: Setting<SocketAddr>,
+    /// Its certificate, where it speaks TLS.
+    pub tls: TlsSettings,
+    /// Connections at once.
+    pub max_connections: Setting<u32>,
+    /// How long a connection may stay open without a request.
+    pub keep_alive: Setting<Duration>,
     /// The key that callers must send, when one is set.
     pub api_key: Setting<Option<Secret>>,
     /// Largest upload.
@@ -84,6 +91,9 @@ pub(super) fn load_engine(layers: &mut Layers<'_>) -> Result<EngineSettings, Con
 pub(super) fn load_worker(layers: &mut Layers<'_>) -> Result<WorkerSettings, ConfigError> {
     Ok(WorkerSettings {
         listen: layers.setting(&options::WORKER_LISTEN, || Ok(DEFAULT_LISTEN))?,
+        tls: worker_tls(layers)?,
+        max_connections: layers.setting(&options::WORKER_CONNECTIONS, || Ok(1024))?,
+        keep_alive: layers.setting(&options::WORKER_KEEP_ALIVE, || Ok(DEFAULT_KEEP_ALIVE))?,
         api_key: layers.setting(&options::WORKER_API_KEY, || Ok(None))?,
         max_upload: layers.setting(&options::WORKER_MAX_UPLOAD, || Ok(DEFAULT_MAX_UPLOAD))?,
         max_duration: layers.setting(&options::WORKER_MAX_DURATION, || Ok(DEFAULT_MAX_DURATION))?,

@@ -26,14 +26,20 @@ pub(super) fn run(session: &Session, args: &ServeArgs) -> Result<(), Failure> {
     runtime.block_on(async {
         let mut signals = Signals::listen().map_err(|error| Failure::unexpected("cannot listen for signals", error))?;
         let bound = bind(Server::new(deps)?, address).await?;
-        let address = format!("http://{}", bound.address());
+        let endpoint = bound.endpoint();
         if args.json {
-            session.printer.json(json!({ "endpoint": address }));
+            session.printer.json(json!({ "endpoint": endpoint }));
         } else {
-            session.printer.data(&address);
+            session.printer.data(&endpoint);
         }
         session.printer.note("use it with `HF_ENDPOINT` set to this address; Ctrl-C ends it");
         let stop = CancellationToken::new();
-        signals::serve(&mut signals, &stop, || (), bound.serve(stop.clone())).await
+        let reload = bound.reload();
+        signals::on_hang_up(move || reload.ask())?;
+        let serving = async {
+            bound.serve(stop.clone()).await;
+            Ok::<_, Failure>(())
+        };
+        signals::serve(&mut signals, &stop, || (), serving).await
     })
 }

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use speech_flow_model_manager::EnsureOptions;
 use speech_flow_speech_worker::{Kind, Options};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -32,13 +30,14 @@ pub(super) fn run(session: &Session, args: WorkerArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::unexpected("cannot start", error))?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(|error| Failure::unexpected("cannot listen for signals", error))?;
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            Failure::refused(format!("cannot listen on `{address}`: {error}"), "choose another address with `--listen`")
-        })?;
-        let bound = listener.local_addr().map_err(|error| Failure::unexpected("has no address", error))?;
-        session.printer.data(format!("http://{bound}"));
+        let listener = speech_flow_speech_worker::bind(address, &session.config).await?;
+        session.printer.data(listener.endpoint());
         let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
-        reload_on_hang_up(&reload)?;
+        let (model, certificate) = (Arc::clone(&reload), listener.reload());
+        signals::on_hang_up(move || {
+            model.notify_one();
+            certificate.ask();
+        })?;
         let options = Options {
             kind,
             config: session.config.clone(),
@@ -56,17 +55,4 @@ pub(super) fn run(session: &Session, args: WorkerArgs) -> Result<(), Failure> {
     });
     runtime.shutdown_background();
     ended
-}
-
-/// `SIGHUP` asks for the model to be looked up again.
-fn reload_on_hang_up(reload: &Arc<Notify>) -> Result<(), Failure> {
-    let mut hang_ups =
-        signal(SignalKind::hangup()).map_err(|error| Failure::unexpected("cannot listen for signals", error))?;
-    let reload = Arc::clone(reload);
-    tokio::spawn(async move {
-        while hang_ups.recv().await.is_some() {
-            reload.notify_one();
-        }
-    });
-    Ok(())
 }

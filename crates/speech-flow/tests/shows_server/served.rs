@@ -1,5 +1,6 @@
 //! A running server in front of a world's hub.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -28,6 +29,23 @@ impl Served {
         }
         command.args(arguments).env("MODEL_CACHE_DIR", world.folder().join(cache)).envs(variables.iter().copied());
         Self::spawn(&mut command)
+    }
+
+    /// Starts a server with more variables.
+    #[track_caller]
+    pub(crate) fn with<K: AsRef<OsStr>, V: AsRef<OsStr>>(world: &World, cache: &str, variables: &[(K, V)]) -> Self {
+        let mut command = world.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
+        command.env("MODEL_CACHE_DIR", world.folder().join(cache));
+        variables.iter().for_each(|(name, value)| {
+            command.env(name, value);
+        });
+        Self::spawn(&mut command)
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.expect("kill starts").success());
     }
 
     #[track_caller]

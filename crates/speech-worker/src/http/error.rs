@@ -26,6 +26,8 @@ pub(crate) struct ApiError {
 const CLIENT_CLOSED: u16 = 499;
 /// After how long a caller of a worker that starts should ask again.
 const STARTING: Duration = Duration::from_secs(5);
+/// After how long one should that found no connection free.
+const CROWDED: Duration = Duration::from_secs(1);
 /// After how long one of a worker that ends should: by then it reaches another.
 const DRAINING: Duration = Duration::from_secs(1);
 
@@ -68,6 +70,12 @@ impl ApiError {
             retry_after: Some(refusal.retry_after),
             ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message)
         }
+    }
+
+    /// All connections that there may be are at work.
+    pub(crate) fn crowded() -> Self {
+        let message = "too many connections are at work; ask again in a moment";
+        Self { retry_after: Some(CROWDED), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", message) }
     }
 
     pub(crate) fn starting() -> Self {

@@ -11,9 +11,8 @@ use speech_flow_model_manager::EnsureOptions;
 use speech_flow_model_manager::config::{Config, ConfigSources, SystemFacts};
 use speech_flow_speech_engine::ctranslate2;
 use speech_flow_speech_engine::vad::SileroVad;
-use speech_flow_speech_worker::{Error, Kind, Options, run};
+use speech_flow_speech_worker::{Error, Kind, Options, bind, run};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -90,8 +89,8 @@ impl Scene {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("starts");
             runtime.block_on(async {
-                let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-                tell.send(listener.local_addr().expect("an address")).expect("somebody waits");
+                let listener = bind(([127, 0, 0, 1], 0).into(), &options.config).await.expect("binds");
+                tell.send(listener.address()).expect("somebody waits");
                 run(listener, options).await
             })
         });

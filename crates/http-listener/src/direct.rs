@@ -17,30 +17,28 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::store::SharedFile;
-
 /// Length of the longest blank.
-pub(crate) const BLANK_BYTES: u64 = 1 << 20;
+pub const BLANK_BYTES: u64 = 1 << 20;
 
 /// Allocated as zeros, so that it takes no memory as long as nobody looks.
 static BLANK: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(vec![0; BLANK_BYTES as usize]));
 
 /// Pieces of files that a connection is about to send.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pieces {
+pub struct Pieces {
     waiting: Arc<Mutex<VecDeque<Piece>>>,
 }
 
 /// One of them; its range is what is still to be sent.
 #[derive(Debug)]
 struct Piece {
-    file: SharedFile,
+    file: Arc<File>,
     range: Range<u64>,
 }
 
 impl Pieces {
     /// Notes a piece, not empty and no longer than [`BLANK_BYTES`], and gives the blank that stands for it.
-    pub(crate) fn blank(&self, file: &SharedFile, range: Range<u64>) -> Bytes {
+    pub fn blank(&self, file: &Arc<File>, range: Range<u64>) -> Bytes {
         let length = (range.end - range.start).min(BLANK_BYTES);
         let range = range.start..range.start + length;
         self.lock().push_back(Piece { file: Arc::clone(file), range });
@@ -76,7 +74,7 @@ pub(crate) fn is_blank(bytes: &[u8]) -> bool {
 
 /// Whether a piece can be sent without waiting for the disk, as far as its last byte tells. A volume that does
 /// not say is taken at its word.
-pub(crate) fn is_in_memory(file: &File, range: &Range<u64>) -> bool {
+pub fn is_in_memory(file: &File, range: &Range<u64>) -> bool {
     let mut byte = [0];
     let mut buffers = [io::IoSliceMut::new(&mut byte)];
     let read = rustix::io::preadv2(file, &mut buffers, range.end.saturating_sub(1), ReadWriteFlags::NOWAIT);
