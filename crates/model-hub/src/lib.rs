@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod fallback;
 pub mod fetcher;
 pub mod headers;
 pub mod hub;
@@ -30,6 +31,7 @@ mod unexpected;
 pub use clock::{Clock, SystemClock};
 pub use config::{ConfigError, FetchConfig, HubConfig, ProxyConfig};
 pub use error::{Answer, HubError, ProtocolFault};
+pub use fallback::{Fallback, Named};
 pub use fetcher::{Demand, FetchItem, FetchReport, Fetcher};
 pub use hub::Hub;
 pub use hub::listing::{ListingError, parse_listing_page};

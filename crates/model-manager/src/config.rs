@@ -108,6 +108,8 @@ pub struct CacheSettings {
 pub struct HubSettings {
     /// The Hub, or a mirror of it; no slash at the end of its path.
     pub endpoint: Setting<Url>,
+    /// What is asked when it does not answer.
+    pub fallback_endpoint: Setting<Option<Url>>,
     /// The token that is sent, when there is one and sending is not switched off.
     pub token: Setting<Option<Secret>>,
     /// Files that may hold the token, the first that exists counts.
@@ -310,6 +312,7 @@ fn load_hub(layers: &mut Layers<'_>, cache: &CacheSettings) -> Result<HubSetting
         endpoint: layers.setting(&options::ENDPOINT, || {
             Ok(Url::parse(DEFAULT_ENDPOINT).expect("the constant above is an address"))
         })?,
+        fallback_endpoint: layers.optional(&options::FALLBACK_ENDPOINT)?,
         token,
         token_files,
         token_file_problem: None,

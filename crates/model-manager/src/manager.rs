@@ -4,9 +4,12 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use speech_flow_model_cache::{Cache, CacheConfig, Symlinks, WriteBudget};
-use speech_flow_model_hub::{FetchConfig, Fetcher, Hub, HubConfig, ProxyConfig, SafeUrl, Source};
+use speech_flow_model_hub::{
+    Fallback, FetchConfig, Fetcher, Hub, HubConfig, Named, ProxyConfig, SafeUrl, Source, SystemClock,
+};
 use speech_flow_model_types::{ModelKind, ModelSpec, RetryPolicy};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::config::{Config, without_credentials};
 use crate::error::Error;
@@ -33,7 +36,7 @@ pub(crate) struct Inner {
 
 /// What a download needs; made when the first request is, since trust stores take time to read.
 pub(crate) struct Network {
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) hub: Arc<dyn Source>,
     pub(crate) fetcher: Fetcher,
 }
 
@@ -172,9 +175,18 @@ impl ModelManager {
 
 impl Network {
     fn new(config: &Config) -> Result<Self, Error> {
-        let hub = Arc::new(Hub::new(hub_config(config))?);
-        let source: Arc<dyn Source> = hub.clone();
-        Ok(Self { hub, fetcher: Fetcher::new(source, fetch_config(config)) })
+        let first: Arc<dyn Source> = Arc::new(Hub::new(hub_config(config))?);
+        let hub: Arc<dyn Source> = match &config.hub.fallback_endpoint.value {
+            None => first,
+            Some(endpoint) => {
+                let second = HubConfig { endpoint: endpoint.clone(), ..hub_config(config) };
+                let second: Arc<dyn Source> = Arc::new(Hub::new(second)?);
+                let named = |endpoint: &Url, source| Named { name: without_credentials(endpoint), source };
+                let (first, second) = (named(&config.hub.endpoint.value, first), named(endpoint, second));
+                Arc::new(Fallback::new(first, second, Arc::new(SystemClock::new())))
+            }
+        };
+        Ok(Self { fetcher: Fetcher::new(Arc::clone(&hub), fetch_config(config)), hub })
     }
 }
 

@@ -10,6 +10,7 @@ pub mod ctranslate2;
 mod invalid;
 mod json;
 mod memory;
+mod memory_need;
 pub mod safetensors;
 pub mod sniff;
 mod transformers;
@@ -23,6 +24,7 @@ use speech_flow_model_types::{ModelKind, RelPath};
 pub use invalid::{Invalid, Problem};
 pub use json::{count_labels, count_tokenizer, count_vocabulary};
 pub use memory::{Fingerprint, remembered, validate_remembered};
+pub use memory_need::{MemoryNeed, MemorySettings, memory_need};
 pub use safetensors::check_index;
 
 use sniff::Lookalike;

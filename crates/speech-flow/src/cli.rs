@@ -108,7 +108,7 @@ pub(crate) enum Command {
     /// Show every setting with its value and where it came from
     Config(JsonArgs),
     /// Check disk, permissions, hub, token and settings, and say what to do
-    Doctor(JsonArgs),
+    Doctor(DoctorArgs),
     /// Show what this program does, on an embedded hub and without a network
     Demo(DemoArgs),
     /// Serve an embedded hub with tiny models, for tests and trials
@@ -122,6 +122,20 @@ pub(crate) enum Command {
 /// For commands with no other option.
 #[derive(Debug, Args)]
 pub(crate) struct JsonArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  speech-flow doctor                   is anything in the way of the configured models?\n  \
+                  speech-flow doctor --model large-v3  how much memory does a worker with it need?"
+)]
+pub(crate) struct DoctorArgs {
+    /// Say how much memory a worker needs for this model, which is on disk; asks no network
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,

@@ -239,6 +239,11 @@ options! {
         takes: "an `http` or `https` address without a query",
         "The Hub, or a mirror of it."
     }
+    FALLBACK_ENDPOINT: Url = values::endpoint, IN_FILE {
+        "hub.fallback-endpoint", ["SPEECH_FLOW_FALLBACK_ENDPOINT"], default: "none",
+        takes: "an `http` or `https` address without a query",
+        "What is asked when `HF_ENDPOINT` does not answer, such as the Hub behind a cache server. It gets the token too."
+    }
     TOKEN: Option<Secret> = values::secret, SECRET {
         "hub.token", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"], default: "content of the file below",
         takes: "a token such as `hf_…`",

@@ -40,6 +40,16 @@ pub struct Ct2Model {
     pub n_mels: Option<u32>,
     /// First dimension of `decoder/embeddings/weight`: the tokens of a Whisper model.
     pub vocabulary: Option<u32>,
+    /// Second dimension of `encoder/position_encodings/encodings`: the channels of a Whisper model.
+    pub width: Option<u32>,
+    /// Layers of the decoder of a Whisper model.
+    pub decoder_layers: u32,
+    /// Numbers in matrices, which can be kept as integers.
+    pub matrix_numbers: u64,
+    /// All other numbers.
+    pub other_numbers: u64,
+    /// Numbers of the largest variable.
+    pub largest_numbers: u64,
 }
 
 /// Number format of a variable.
@@ -192,6 +202,11 @@ pub fn read_model(source: impl Read + Seek, len: u64) -> Result<Ct2Model, Ct2Err
             .map_or(DataType::Float32, |(kind, _)| *kind),
         n_mels: table.n_mels,
         vocabulary: table.vocabulary,
+        width: table.width,
+        decoder_layers: table.decoder_layers,
+        matrix_numbers: table.matrix_numbers,
+        other_numbers: table.other_numbers,
+        largest_numbers: table.largest_numbers,
     })
 }
 
@@ -203,6 +218,11 @@ struct Table {
     bytes_of_type: Vec<(DataType, u64)>,
     n_mels: Option<u32>,
     vocabulary: Option<u32>,
+    width: Option<u32>,
+    decoder_layers: u32,
+    matrix_numbers: u64,
+    other_numbers: u64,
+    largest_numbers: u64,
 }
 
 struct Reader<R> {
@@ -250,8 +270,13 @@ impl<R: Read + Seek> Reader<R> {
         match (name.as_str(), dimensions.as_slice()) {
             ("encoder/conv1/weight", [_, n_mels, _]) => table.n_mels = Some(*n_mels),
             ("decoder/embeddings/weight", [tokens, _]) => table.vocabulary = Some(*tokens),
+            ("encoder/position_encodings/encodings", [_, width]) => table.width = Some(*width),
+            (name, _) if name.starts_with("decoder/layer_") && name.ends_with("/ffn/layer_norm/gamma") => {
+                table.decoder_layers += 1;
+            }
             _ => {}
         }
+        table.count(&name, rank, expected.unwrap_or_default() / kind.size());
         table.add(name, kind, bytes).map_err(malformed)
     }
 
@@ -316,6 +341,13 @@ impl<R: Read + Seek> Reader<R> {
 }
 
 impl Table {
+    fn count(&mut self, name: &str, rank: u8, numbers: u64) {
+        let is_matrix = rank == 2 && name.ends_with("/weight");
+        let group = if is_matrix { &mut self.matrix_numbers } else { &mut self.other_numbers };
+        *group = group.saturating_add(numbers);
+        self.largest_numbers = self.largest_numbers.max(numbers);
+    }
+
     fn add(&mut self, name: String, kind: DataType, bytes: u64) -> Result<(), String> {
         self.names_bytes += name.len();
         if self.names_bytes > MAX_NAMES_BYTES {

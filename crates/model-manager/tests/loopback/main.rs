@@ -1,6 +1,7 @@
 //! The model manager against the embedded hub, on loopback.
 
 mod ensure;
+mod fallback;
 mod scene;
 mod trust;
 mod versions;

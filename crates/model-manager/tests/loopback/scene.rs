@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use speech_flow_demo_hub::{DemoHub, DemoHubBuilder, EmbeddedModel, Endpoint};
+use speech_flow_demo_hub::{DemoHub, DemoHubBuilder, EmbeddedModel, Endpoint, Repository};
 use speech_flow_model_manager::config::{Config, ConfigSources, SystemFacts};
 use speech_flow_model_manager::types::ModelSpec;
 use speech_flow_model_manager::{EnsureOptions, Event, Events, ModelManager};
@@ -22,7 +22,7 @@ pub(crate) struct Scene {
 impl Scene {
     /// A hub with one Whisper and one language identification model.
     pub(crate) async fn new() -> Self {
-        let whisper = EmbeddedModel::TinyWhisperCt2.builder(WHISPER).tag("v1").build().expect("builds");
+        let whisper = tiny_whisper();
         let lid = EmbeddedModel::TinyLid.builder(LID).build().expect("builds");
         Self::of(DemoHub::builder().repository(whisper).repository(lid)).await
     }
@@ -58,6 +58,11 @@ impl Scene {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()
     }
+}
+
+/// The Whisper model.
+pub(crate) fn tiny_whisper() -> Repository {
+    EmbeddedModel::TinyWhisperCt2.builder(WHISPER).tag("v1").build().expect("builds")
 }
 
 fn manager(endpoint: &str, folder: &TempDir, variables: &[(&str, &str)]) -> ModelManager {

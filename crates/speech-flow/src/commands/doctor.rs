@@ -1,15 +1,20 @@
 //! `doctor`: checks what models need, and says what to do.
 
+mod memory;
+
 use serde_json::json;
 use speech_flow_model_manager::{EnsureOptions, Finding, Status};
 
-use crate::cli::JsonArgs;
+use crate::cli::DoctorArgs;
 use crate::printer::{Printer, Tone};
 use crate::report::{Failure, REFUSED};
 use crate::session::Session;
 use crate::signals;
 
-pub(super) fn run(session: &Session, args: &JsonArgs) -> Result<(), Failure> {
+pub(super) fn run(session: &Session, args: &DoctorArgs) -> Result<(), Failure> {
+    if let Some(model) = &args.model {
+        return memory::run(session, model, args.json);
+    }
     let printer = &session.printer;
     let manager = session.manager()?;
     let findings = signals::run(&session.printer, "interrupted: the checks changed nothing", |cancel| async move {

@@ -63,6 +63,11 @@ fn reads_the_trained_model() {
             main_type: DataType::Float16,
             n_mels: Some(80),
             vocabulary: Some(2289),
+            width: Some(128),
+            decoder_layers: 2,
+            matrix_numbers: 1_407_104,
+            other_numbers: 339_851,
+            largest_numbers: 292_992,
         }
     );
 }
