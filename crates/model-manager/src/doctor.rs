@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use speech_flow_model_cache::{Cache, Writability, probe_locks, probe_symlinks, space};
-use speech_flow_model_hub::{HubError, Source};
+use speech_flow_model_hub::HubError;
 use speech_flow_model_types::{ByteSize, ModelSource};
 
 use crate::config::contradictions;

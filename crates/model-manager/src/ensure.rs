@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use speech_flow_model_cache::{Cache, Writability};
-use speech_flow_model_hub::{HubError, RepoInfo, Source};
+use speech_flow_model_hub::{HubError, RepoInfo};
 use speech_flow_model_types::plan::{FileState, StoreView};
 use speech_flow_model_types::{CommitHash, ModelSource, ModelSpec, RelPath, RemoteFile, Resolved, Revision};
 

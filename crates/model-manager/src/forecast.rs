@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use speech_flow_model_hub::Source;
 use speech_flow_model_types::plan::FileState;
 use speech_flow_model_types::{Digest, ModelKind, ModelSource, ModelSpec, Plan};
 

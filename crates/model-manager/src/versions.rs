@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use speech_flow_model_cache::Pin;
-use speech_flow_model_hub::Source;
 use speech_flow_model_types::{CommitHash, ModelSource, ModelSpec, RepoId, Revision};
 
 use crate::asked::Asked;
