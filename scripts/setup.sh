@@ -56,6 +56,8 @@ need_test() {
   want dosfstools has mkfs.vfat
   want exfatprogs has mkfs.exfat
   want exfat-fuse has mount.exfat-fuse
+  # The registry of the tests of artifacts.
+  want docker-registry has docker-registry
 }
 
 need_bench() {
