@@ -43,6 +43,26 @@ def tree() -> None:
     put("tree", "listing", json.dumps({"format_version": 1, "files": files}, indent=1))
 
 
+def artifact() -> None:
+    files = {"config.json": {"size": 6, "blob_id": SHA1}, "README.md": {"size": 6, "blob_id": SHA1}}
+    model = {
+        "repo": "a/b", "commit": COMMIT, "refs": ["main"], "kind": "whisper", "license": "mit",
+        "tree": {"format_version": 1, "files": files}, "layers": {"config.json": f"sha256:{SHA256}"},
+    }  # fmt: skip
+    description = json.dumps({"schema": 1, "models": [model]})
+    config = {"mediaType": "application/vnd.cncf.model.config.v1+json", "digest": f"sha256:{SHA256}", "size": 2}
+    manifest = {
+        "schemaVersion": 2, "config": config,
+        "layers": [{"mediaType": "application/vnd.cncf.model.weight.v1.raw", "digest": f"sha256:{SHA256}", "size": 6}],
+        "annotations": {"io.github.speech-flow.models": description},
+    }  # fmt: skip
+    put("artifact", "manifest", json.dumps(manifest))
+    put("artifact", "description", description)
+    put("artifact", "challenge", 'Bearer realm="https://auth.example/token",service="registry.example"')
+    put("artifact", "reference", f"oci://registry.example:5000/a/b:c@sha256:{SHA256}")
+    put("artifact", "docker", '{"auths": {"registry.example": {"auth": "dTpw"}}, "credsStore": "x"}')
+
+
 def headers() -> None:
     for name, text in {
         "range": "bytes 0-1048575/3087007744\nbytes 5-9/*",
@@ -283,7 +303,7 @@ def findings() -> None:
 def main() -> None:
     shutil.rmtree(SEEDS, ignore_errors=True)
     for write in [
-        listing, tree, headers, journal, lockfile, safetensors, ctranslate2, model_json, model_folder, lid_folder,
+        listing, tree, artifact, headers, journal, lockfile, safetensors, ctranslate2, model_json, model_folder, lid_folder,
         vad_model, card, config, names, audio,
         findings,
     ]:  # fmt: skip

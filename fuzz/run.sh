@@ -20,7 +20,7 @@ if [ -e "$1" ]; then
 fi
 options=(-max_total_time="$1" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1)
 case $target in
-  lid_folder | listing | tree | safetensors | model_json | model_folder) options+=(-dict=fuzz/dictionaries/json.dict) ;;
+  artifact | lid_folder | listing | tree | safetensors | model_json | model_folder) options+=(-dict=fuzz/dictionaries/json.dict) ;;
   lockfile | config) options+=(-dict=fuzz/dictionaries/toml.dict) ;;
   headers) options+=(-dict=fuzz/dictionaries/headers.dict) ;;
 esac

@@ -71,6 +71,8 @@ need_test() {
   # Reads our metrics, and checks our rules with its promtool.
   want prometheus has promtool
   want prometheus has prometheus
+  # The registry of the tests of artifacts.
+  want docker-registry has docker-registry
 }
 
 need_bench() {

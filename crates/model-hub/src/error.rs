@@ -9,7 +9,7 @@ use speech_flow_model_types::retry::Failure;
 use speech_flow_model_types::{CommitHash, RelPath, RepoId, Revision};
 
 use crate::hub::listing::ListingError;
-use crate::{RequestId, SafeUrl, SinkError, Unexpected, WaitReason};
+use crate::{RequestId, SafeUrl, SinkError, SourceError, Unexpected, WaitReason};
 
 mod protocol;
 
@@ -208,6 +208,9 @@ pub enum HubError {
         #[source]
         source: SinkError,
     },
+    /// A source that is no hub did not give it.
+    #[error(transparent)]
+    Elsewhere(SourceError),
 }
 
 /// An answer with a status that is no success.
@@ -258,6 +261,7 @@ impl HubError {
             // A body as short as can be.
             | Self::UnexpectedContent { found: Unexpected::EmptyBody, .. } => true,
             Self::Protocol { source, .. } => source.is_transient(),
+            Self::Elsewhere(error) => error.fault().is_transient(),
             _ => false,
         }
     }
@@ -267,6 +271,7 @@ impl HubError {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Server { retry_after, .. } => *retry_after,
             Self::OwnLimit { retry_after } => Some(*retry_after),
+            Self::Elsewhere(error) => error.fault().retry_after(),
             _ => None,
         }
     }
@@ -297,6 +302,7 @@ impl HubError {
                 "behind a proxy that opens TLS, name its authority's certificates in `SSL_CERT_FILE`".into()
             }
             Self::UnexpectedContent { found, .. } => found.hint().into(),
+            Self::Elsewhere(error) => return error.fault().hint(),
             Self::HostileListing { .. } => "do not use this repository, and report it to the hub".into(),
             _ => return None,
         })
@@ -313,6 +319,7 @@ impl HubError {
             Self::RateLimited { .. } | Self::OwnLimit { .. } => WaitReason::RateLimited,
             Self::Server { status, .. } => WaitReason::ServerError(*status),
             Self::Timeout { .. } => WaitReason::TimedOut,
+            Self::Elsewhere(error) => error.fault().wait_reason(),
             Self::Network { .. } | Self::Truncated { .. } => WaitReason::ConnectionLost,
             _ => WaitReason::BadAnswer,
         }

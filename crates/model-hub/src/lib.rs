@@ -42,6 +42,6 @@ pub use request_limit::RequestLimit;
 pub use safe_url::SafeUrl;
 pub use secret::Secret;
 pub use sink::{BlobSink, SinkError};
-pub use source::{FileBody, FileRequest, RefKind, RepoInfo, RepoRef, Source};
-pub use transport::http_client;
+pub use source::{FileBody, FileRequest, RefKind, RepoInfo, RepoRef, Source, SourceError, SourceFault};
+pub use transport::{http_client, is_untrusted};
 pub use unexpected::Unexpected;

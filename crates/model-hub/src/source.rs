@@ -1,15 +1,19 @@
 //! Where models come from.
 
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, Stream};
 use speech_flow_model_types::{CommitHash, RemoteFile, RepoId, Revision};
 
-use crate::{HubError, RequestId};
+use crate::{HubError, RequestId, WaitReason};
 
 /// A place that holds repositories of models.
 ///
@@ -34,6 +38,49 @@ pub trait Source: Send + Sync {
 
     /// Asks whether the configured token may read the repository.
     fn check_access<'a>(&'a self, repo: &'a RepoId) -> BoxFuture<'a, Result<(), HubError>>;
+}
+
+/// Why a source that is no hub did not give what was asked for, as retries and people need to know it.
+pub trait SourceFault: Error + Send + Sync + 'static {
+    /// Whether the same request may succeed later.
+    fn is_transient(&self) -> bool;
+
+    /// How long the source asks to wait before the next request.
+    fn retry_after(&self) -> Option<Duration>;
+
+    /// How a wait because of it is called.
+    fn wait_reason(&self) -> WaitReason;
+
+    /// One thing to do about it.
+    fn hint(&self) -> Option<Cow<'static, str>>;
+}
+
+/// A [`SourceFault`] of any source.
+#[derive(Debug)]
+pub struct SourceError(Box<dyn SourceFault>);
+
+impl SourceError {
+    /// Wraps a source's own error.
+    pub fn new(fault: impl SourceFault) -> Self {
+        Self(Box::new(fault))
+    }
+
+    /// The source's own error.
+    pub fn fault(&self) -> &dyn SourceFault {
+        &*self.0
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for SourceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }
 
 /// What a source says about a repository at a revision.

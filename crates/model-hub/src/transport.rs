@@ -157,8 +157,8 @@ pub(crate) fn network_error(error: reqwest::Error, url: Url, request_id: Request
     }
 }
 
-/// Whether the server's certificate was refused. An [`io::Error`] hides what it wraps from `source`.
-fn is_untrusted(error: &reqwest::Error) -> bool {
+/// Whether a request failed because the server's certificate was refused. An [`io::Error`] hides what it wraps from `source`.
+pub fn is_untrusted(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {

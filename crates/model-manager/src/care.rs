@@ -1,14 +1,14 @@
 //! Looks after the caches: what is in them, what may go, who uses what.
 
 use serde::Serialize;
-use speech_flow_model_cache::{Cache, CacheReport, ClearReport, ClearTarget, GcPolicy, GcReport, Lease};
-use speech_flow_model_types::{ModelSource, ModelSpec};
+use speech_flow_model_cache::{Cache, CacheReport, ClearReport, ClearTarget, GcPolicy, GcReport, Lease, Writability};
+use speech_flow_model_types::{ModelSource, ModelSpec, RemoteFile, Revision};
 
 use crate::asked::Asked;
 use crate::error::Error;
 use crate::local::Found;
 use crate::manager::{EnsureOptions, ModelManager};
-use crate::model::Model;
+use crate::model::{Model, ModelOrigin};
 
 /// What [`ModelManager::clear`] removes.
 #[derive(Debug, Clone)]
@@ -96,11 +96,36 @@ impl ModelManager {
     /// What the volume says, and that the snapshot is gone.
     pub fn lease(&self, model: &Model) -> Result<Option<Lease>, Error> {
         let Some(origin) = &model.origin else { return Ok(None) };
+        Ok(Some(self.cache_holding(model, origin).lease(&origin.repo, &origin.commit)?))
+    }
+
+    /// The whole listing of the model's commit, where the cache has it.
+    pub fn listing(&self, model: &Model) -> Option<Vec<RemoteFile>> {
+        let origin = model.origin.as_ref()?;
+        self.cache_holding(model, origin).read_tree(&origin.repo, &origin.commit)
+    }
+
+    /// Remembers that more branches and tags stand for the model's commit, as far as no pin says otherwise. A failure
+    /// costs the next offline start under that name.
+    pub fn remember_names(&self, model: &Model, names: &[Revision]) {
+        let Some(origin) = &model.origin else { return };
+        let cache = self.cache_holding(model, origin);
+        for name in names {
+            let is_pinned = self.pinned_commit(&origin.repo, name).ok().flatten().is_some();
+            if is_pinned || cache.writability() != Writability::Writable {
+                continue;
+            }
+            if let Err(error) = cache.write_ref(&origin.repo, name, &origin.commit) {
+                tracing::warn!(repo = %origin.repo, revision = %name, %error, "the revision's name was not written");
+            }
+        }
+    }
+
+    fn cache_holding(&self, model: &Model, origin: &ModelOrigin) -> &Cache {
         // Another client may have put it into a cache where its kind is not kept.
         let holds = |cache: &&&Cache| cache.snapshot_path(&origin.repo, &origin.commit) == model.path;
         let caches = self.all_caches();
-        let cache = caches.iter().find(holds).copied().unwrap_or_else(|| self.cache_of(model.kind));
-        Ok(Some(cache.lease(&origin.repo, &origin.commit)?))
+        caches.iter().find(holds).copied().unwrap_or_else(|| self.cache_of(model.kind))
     }
 
     fn targets(

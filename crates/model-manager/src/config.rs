@@ -17,6 +17,7 @@ mod options;
 mod origin;
 mod read;
 mod reference;
+mod registry;
 mod server;
 mod store;
 mod values;
@@ -37,6 +38,7 @@ pub use options::{DECLARATIONS, Declaration};
 pub use origin::{Origin, Setting};
 pub use read::{machine_facts, read};
 pub use reference::reference_markdown;
+pub use registry::RegistrySettings;
 pub use server::ServerSettings;
 pub use speech_flow_model_hub::Secret;
 pub use store::StoreSettings;
@@ -69,6 +71,8 @@ pub struct Config {
     pub worker: WorkerSettings,
     /// The cache server.
     pub server: ServerSettings,
+    /// Registries of artifacts.
+    pub registry: RegistrySettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The lockfile.
@@ -226,6 +230,7 @@ impl Config {
             engine: worker::load_engine(&mut layers)?,
             worker: worker::load_worker(&mut layers)?,
             server: server::load_server(&mut layers)?,
+            registry: registry::load_registry(&mut layers)?,
             log: load_log(&mut layers)?,
             lockfile: layers.setting(&options::LOCKFILE, || Ok(sources.facts.current_dir.join("speech-flow.lock")))?,
             files: sources.files.iter().map(|(path, _)| path.clone()).collect(),

@@ -154,7 +154,8 @@ impl Job<'_> {
         };
         let (repo, file) = (self.asked.repo.clone(), self.file.path.clone());
         let seems = seems.map(|seems| seems.to_string());
-        Error::Integrity(Box::new(IntegrityFailure { repo, file, expected, actual, seems, quarantined }))
+        let from_hub = self.manager.asks_hub();
+        Error::Integrity(Box::new(IntegrityFailure { repo, file, expected, actual, seems, quarantined, from_hub }))
     }
 
     async fn fetch(&self, staging: Staging) -> Result<StagedBlob, Error> {

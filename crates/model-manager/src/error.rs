@@ -157,6 +157,8 @@ pub struct IntegrityFailure {
     pub seems: Option<String>,
     /// Where the damaged file and the reason are.
     pub quarantined: Option<PathBuf>,
+    /// Whether it came from the configured hub.
+    pub from_hub: bool,
 }
 
 fn seeming(seems: Option<&str>) -> String {
@@ -185,9 +187,14 @@ impl Error {
                     .quarantined
                     .as_ref()
                     .map_or_else(String::new, |folder| format!("; it is kept in `{}`", folder.display()));
-                Some(format!(
-                    "the hub, a mirror or a proxy on the way changes content: try another `HF_ENDPOINT`{kept}"
-                ))
+                Some(match failure.from_hub {
+                    true => format!(
+                        "the hub, a mirror or a proxy on the way changes content: try another `HF_ENDPOINT`{kept}"
+                    ),
+                    false => {
+                        format!("the source, or a proxy on the way, changes content: push the artifact again{kept}")
+                    }
+                })
             }
             Self::InvalidModel { genuine: true, .. } => {
                 Some("the files are as the hub has them: take another model or revision".to_owned())

@@ -32,6 +32,8 @@ pub(crate) struct Inner {
     pub(crate) hub_cache: Cache,
     pub(crate) flights: SingleFlight<String>,
     network: OnceLock<Network>,
+    /// Where models come from in place of the configured hub, by name.
+    elsewhere: Option<String>,
 }
 
 /// What a download needs; made when the first request is, since trust stores take time to read.
@@ -79,6 +81,19 @@ impl ModelManager {
     /// # Errors
     /// [`Error::Cache`] when something other than a folder stands where a cache should be.
     pub fn new(config: &Config) -> Result<Self, Error> {
+        Self::of(config, OnceLock::new(), None)
+    }
+
+    /// A manager that fetches from a source in place of the configured hub; records say its name.
+    ///
+    /// # Errors
+    /// As [`ModelManager::new`].
+    pub fn with_source(config: &Config, source: Arc<dyn Source>, name: String) -> Result<Self, Error> {
+        let network = OnceLock::from(Network::from_source(source, config));
+        Self::of(config, network, Some(name))
+    }
+
+    fn of(config: &Config, network: OnceLock<Network>, elsewhere: Option<String>) -> Result<Self, Error> {
         let budget = WriteBudget::default();
         let cache = |root: &Path| Cache::open(cache_config(config, root, budget.clone()));
         Ok(Self {
@@ -86,7 +101,8 @@ impl ModelManager {
                 whisper: cache(&config.cache.whisper.value)?,
                 hub_cache: cache(&config.cache.hub.value)?,
                 flights: SingleFlight::new(),
-                network: OnceLock::new(),
+                network,
+                elsewhere,
                 config: config.clone(),
             }),
         })
@@ -153,9 +169,15 @@ impl ModelManager {
         &self.inner.hub_cache
     }
 
-    /// The hub's address without credentials.
+    /// The hub's address without credentials, or the name of the source in its place.
     pub(crate) fn source_name(&self) -> String {
-        without_credentials(&self.inner.config.hub.endpoint.value)
+        let elsewhere = self.inner.elsewhere.clone();
+        elsewhere.unwrap_or_else(|| without_credentials(&self.inner.config.hub.endpoint.value))
+    }
+
+    /// Whether models come from the configured hub.
+    pub(crate) fn asks_hub(&self) -> bool {
+        self.inner.elsewhere.is_none()
     }
 
     /// Whether no request may be made.
@@ -186,7 +208,11 @@ impl Network {
                 Arc::new(Fallback::new(first, second, Arc::new(SystemClock::new())))
             }
         };
-        Ok(Self { fetcher: Fetcher::new(Arc::clone(&hub), fetch_config(config)), hub })
+        Ok(Self::from_source(hub, config))
+    }
+
+    fn from_source(hub: Arc<dyn Source>, config: &Config) -> Self {
+        Self { fetcher: Fetcher::new(Arc::clone(&hub), fetch_config(config)), hub }
     }
 }
 

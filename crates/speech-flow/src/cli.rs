@@ -4,6 +4,7 @@ mod cache;
 mod demo;
 mod duration;
 mod identify;
+mod pack;
 mod preload;
 mod serve;
 mod transcribe;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use cache::{ClearArgs, GcArgs, InfoArgs, ListArgs, PathArgs, VerifyArgs};
 pub(crate) use demo::{DemoArgs, DemoHubArgs};
 pub(crate) use identify::IdentifyArgs;
+pub(crate) use pack::{PackArgs, PackFormat};
 pub(crate) use preload::{ModelChoice, PreloadArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use transcribe::{OutputFormat, TranscribeArgs};
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Unpin(PinArgs),
     /// Remove old and unused versions; what is in use or pinned stays
     Gc(GcArgs),
+    /// Pack models as an OCI artifact, for a registry or a folder
+    Pack(PackArgs),
     /// Write down what is said in recordings
     Transcribe(TranscribeArgs),
     /// Say which language is spoken in recordings

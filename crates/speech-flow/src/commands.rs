@@ -12,6 +12,7 @@ mod info;
 mod list;
 mod lock;
 mod man;
+mod pack;
 mod path;
 mod pin;
 mod preload;
@@ -50,6 +51,7 @@ pub(crate) fn run(global: &GlobalArgs, command: Command, printer: &Arc<Printer>)
         Command::Update(args) => update::run(&open()?, &args),
         Command::Pin(args) => pin::pin(&open()?, &args),
         Command::Unpin(args) => pin::unpin(&open()?, &args),
+        Command::Pack(args) => pack::run(&open()?, &args),
         Command::Gc(args) => gc::run(&open()?, &args),
         Command::Transcribe(args) => {
             let flags = args.engine.flags("whisper.device", "whisper.compute-type");

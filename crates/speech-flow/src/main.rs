@@ -9,6 +9,7 @@ mod lockfile;
 mod logging;
 mod printer;
 mod progress;
+mod registry;
 mod report;
 mod selection;
 mod session;

@@ -48,18 +48,19 @@ impl Reporter {
         Self { printer, state: Arc::default(), lines: Mutex::new(None) }
     }
 
-    fn planned(&self, model: String, files: usize, total: u64, to_fetch: u64) {
+    /// Says what is about to be done with a model or an artifact, and shows how far it is from here on.
+    pub(crate) fn begin(&self, model: String, doing: &str, files: usize, total: u64, left: u64) {
         self.finish();
-        if to_fetch == 0 {
+        if left == 0 {
             return;
         }
-        let what = format!("{model}: fetching {} of {} in {files} files", ByteSize(to_fetch), ByteSize(total));
+        let what = format!("{model}: {doing} {} of {} in {files} files", ByteSize(left), ByteSize(total));
         self.printer.note(what);
         let mut state = lock(&self.state);
         *state = State {
             model,
             total,
-            done: total.saturating_sub(to_fetch),
+            done: total.saturating_sub(left),
             samples: vec![(Instant::now(), 0)],
             ..State::default()
         };
@@ -86,6 +87,11 @@ impl Reporter {
         // Without the thread the download goes on all the same.
         let thread = thread::Builder::new().name("progress".to_owned()).spawn(print).ok()?;
         Some(Lines { stop, thread })
+    }
+
+    /// Bytes are done.
+    pub(crate) fn moved_on(&self, bytes: u64) {
+        self.moved(|state| state.receive(bytes));
     }
 
     fn moved(&self, change: impl FnOnce(&mut State)) {
@@ -122,9 +128,9 @@ impl Events for Reporter {
     fn event(&self, event: Event) {
         match event {
             Event::Planned { model, files, bytes_total, bytes_to_fetch } => {
-                self.planned(model, files, bytes_total, bytes_to_fetch);
+                self.begin(model, "fetching", files, bytes_total, bytes_to_fetch);
             }
-            Event::Received { bytes } => self.moved(|state| state.receive(bytes)),
+            Event::Received { bytes } => self.moved_on(bytes),
             Event::Discarded { bytes, reason } => {
                 self.moved(|state| state.done = state.done.saturating_sub(bytes));
                 self.printer.warning(format_args!("{} thrown away: {reason}", ByteSize(bytes)));

@@ -162,6 +162,12 @@ impl Failure {
     }
 }
 
+impl From<speech_flow_model_oci::OciError> for Failure {
+    fn from(error: speech_flow_model_oci::OciError) -> Self {
+        Self { hint: error.hint().map(Into::into), code: error.exit_code(), cause: Cause::Error(Box::new(error)) }
+    }
+}
+
 impl From<speech_flow_cache_server::Error> for Failure {
     fn from(error: speech_flow_cache_server::Error) -> Self {
         Self { hint: error.hint(), code: USAGE, cause: Cause::Error(Box::new(error)) }

@@ -7,7 +7,7 @@ mod support;
 
 use support::Run;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "preload",
     "list",
     "info",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 21] = [
     "pin",
     "unpin",
     "gc",
+    "pack",
     "transcribe",
     "identify",
     "worker",

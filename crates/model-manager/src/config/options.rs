@@ -315,6 +315,20 @@ options! {
         "network.ca-file", ["SSL_CERT_FILE"], default: "the system's certificates", takes: PATH,
         "PEM file with the certificate authorities to trust."
     }
+    REGISTRY_USERNAME: String = values::text, IN_FILE {
+        "registry.username", ["SPEECH_FLOW_REGISTRY_USERNAME"], default: "from Docker's `config.json`",
+        takes: "a user of the registry",
+        "User for the registry that `pack` or `preload oci://…` names; with a password it stands over `config.json`."
+    }
+    REGISTRY_PASSWORD: Option<Secret> = values::secret, SECRET {
+        "registry.password", ["SPEECH_FLOW_REGISTRY_PASSWORD"], default: "from Docker's `config.json`",
+        takes: "a password or an access token",
+        "The user's password. Never in `speech-flow.toml`, never printed."
+    }
+    DOCKER_CONFIG: PathBuf = values::path, IN_FILE {
+        "registry.docker-config", ["DOCKER_CONFIG"], default: "`~/.docker`", takes: PATH,
+        "Folder of Docker's `config.json`, whose logins under `auths` are used for registries."
+    }
     LOCKFILE: PathBuf = values::path, IN_FILE {
         "lockfile", ["SPEECH_FLOW_LOCKFILE"], default: "`speech-flow.lock` in the current folder", takes: PATH,
         "The lockfile."

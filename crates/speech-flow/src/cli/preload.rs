@@ -22,7 +22,8 @@ pub(crate) struct ModelChoice {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without a model it is `--all`. It exits 0 only when each model is on disk, verified and validated; \
+    after_help = "Without a model it is `--all`. In a model's place `oci://REGISTRY/NAME:TAG[@DIGEST]` names an artifact of \
+                  `speech-flow pack`: all its models are made ready. It exits 0 only when each model is on disk, verified and validated; \
                   one that fails does not stop the others. What arrived before an interruption is kept.\n\n\
                   Examples:\n  \
                   speech-flow preload --all\n  \
@@ -30,6 +31,7 @@ pub(crate) struct ModelChoice {
                   speech-flow preload --all --locked --json\n  \
                   speech-flow preload turbo --dry-run\n  \
                   speech-flow preload --whisper --prepare\n  \
+                  speech-flow preload oci://registry.example/models/whisper-large-v3:v1\n  \
                   speech-flow preload openai/whisper-tiny --exclude 'onnx/*' --exclude '*.txt'"
 )]
 pub(crate) struct PreloadArgs {
@@ -59,6 +61,9 @@ pub(crate) struct PreloadArgs {
     /// Leave out files that match (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
+    /// Speak plain HTTP to a registry; without it only one on this machine is spoken to so
+    #[arg(long)]
+    pub(crate) plain_http: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,

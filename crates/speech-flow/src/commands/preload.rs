@@ -1,5 +1,6 @@
 //! `preload`: makes models ready.
 
+mod artifact;
 mod forecast;
 mod prepare;
 
@@ -8,9 +9,12 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use speech_flow_model_manager::{ClearSelection, EnsureOptions, Events, Model, ModelManager, RevisionGiven};
+use speech_flow_model_oci::Reference;
 use speech_flow_model_types::{ByteSize, ModelSpec};
 
-use crate::cli::PreloadArgs;
+use artifact::Held;
+
+use crate::cli::{ModelChoice, PreloadArgs};
 use crate::printer::Tone;
 use crate::progress::Reporter;
 use crate::report::Failure;
@@ -21,7 +25,12 @@ use crate::{lockfile, selection, signals, table};
 const INTERRUPTED: &str = "interrupted: what has arrived is kept; run the same command again and it goes on from there";
 
 pub(super) fn run(session: &Session, args: &PreloadArgs) -> Result<(), Failure> {
-    let specs = selection::chosen(&session.config, &args.choice)?;
+    let (references, choice) = split(&args.choice);
+    let references = artifact::check(session, args, &references)?;
+    let specs = match (references.is_empty(), choice.models.is_empty()) {
+        (false, true) => Vec::new(),
+        _ => selection::chosen(&session.config, &choice)?,
+    };
     let specs = selection::adapted(specs, args.revision.as_ref(), &args.include, &args.exclude)?;
     if args.info {
         return super::info::show(session, &specs, args.json).map(|_| ());
@@ -44,14 +53,37 @@ pub(super) fn run(session: &Session, args: &PreloadArgs) -> Result<(), Failure> 
     let started = Instant::now();
     signals::run(&session.printer, INTERRUPTED, |cancel| async {
         let events: Arc<dyn Events> = Arc::clone(&reporter) as _;
+        let mut outcome = Outcome::default();
+        let mut wanted: Vec<Wanted> =
+            specs.into_iter().map(|spec| Wanted { manager: manager.clone(), spec, held: None }).collect();
+        for reference in &references {
+            match artifact::open(session, reference, args.plain_http, &events).await {
+                Ok(models) => wanted.extend(models),
+                Err(failure) => outcome.fails(session, reference.to_string(), failure),
+            }
+        }
         let options = EnsureOptions { lock, events, cancel, ..EnsureOptions::default() };
         if args.dry_run {
-            return forecast::run(session, &manager, &specs, &options, args.json).await;
+            return forecast::run(session, &wanted, outcome.failed, &options, args.json).await;
         }
-        let outcome = ensure_all(session, &manager, &specs, &options, &reporter, args.prepare).await;
+        let ended = ensure_all(session, &wanted, &options, &reporter, args.prepare, &mut outcome).await;
         reporter.finish();
-        report(session, outcome?, started, args.json)
+        ended?;
+        report(session, outcome, started, args.json)
     })
+}
+
+/// The artifacts among the names, and the other names.
+fn split(choice: &ModelChoice) -> (Vec<String>, ModelChoice) {
+    let (references, models) = choice.models.iter().cloned().partition(|name| Reference::is_meant(name));
+    (references, ModelChoice { models, ..choice.clone() })
+}
+
+/// A model to make ready, and what fetches it.
+struct Wanted {
+    manager: ModelManager,
+    spec: ModelSpec,
+    held: Option<Held>,
 }
 
 /// What came of the models, in their order.
@@ -59,6 +91,13 @@ pub(super) fn run(session: &Session, args: &PreloadArgs) -> Result<(), Failure> 
 struct Outcome {
     ready: Vec<Ready>,
     failed: Vec<(String, Failure)>,
+}
+
+impl Outcome {
+    fn fails(&mut self, session: &Session, name: String, failure: Failure) {
+        failure.print(&session.printer);
+        self.failed.push((name, failure));
+    }
 }
 
 /// A model, and its prepared weights as JSON has them.
@@ -70,17 +109,19 @@ struct Ready {
 /// One model after the other; each has all lanes.
 async fn ensure_all(
     session: &Session,
-    manager: &ModelManager,
-    specs: &[ModelSpec],
+    wanted: &[Wanted],
     options: &EnsureOptions,
     reporter: &Reporter,
     prepares: bool,
-) -> Result<Outcome, Failure> {
-    let mut outcome = Outcome::default();
-    for spec in specs {
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    for Wanted { manager, spec, held } in wanted {
         tracing::info!(model = %spec, "a model is made ready");
         let ready = async {
             let model = manager.ensure_with(spec, options).await?;
+            if let Some(held) = held {
+                held.check(manager, &model)?;
+            }
             log(&model);
             let prepared = if prepares { prepare::run(session, manager, &model).await? } else { None };
             Ok::<_, Failure>(Ready { model, prepared })
@@ -90,12 +131,11 @@ async fn ensure_all(
             Err(failure) if options.cancel.is_cancelled() => return Err(failure),
             Err(failure) => {
                 reporter.finish();
-                failure.print(&session.printer);
-                outcome.failed.push((spec.name.clone(), failure));
+                outcome.fails(session, spec.name.clone(), failure);
             }
         }
     }
-    Ok(outcome)
+    Ok(())
 }
 
 impl Ready {

@@ -1,9 +1,10 @@
 //! `preload --dry-run`: what would be fetched.
 
 use serde_json::json;
-use speech_flow_model_manager::{EnsureOptions, Forecast, ModelManager};
-use speech_flow_model_types::{ByteSize, ModelSpec};
+use speech_flow_model_manager::{EnsureOptions, Forecast};
+use speech_flow_model_types::ByteSize;
 
+use super::Wanted;
 use crate::report::Failure;
 use crate::session::Session;
 use crate::table;
@@ -13,15 +14,14 @@ const SHOWN: usize = 12;
 
 pub(super) async fn run(
     session: &Session,
-    manager: &ModelManager,
-    specs: &[ModelSpec],
+    wanted: &[Wanted],
+    mut failed: Vec<(String, Failure)>,
     options: &EnsureOptions,
     as_json: bool,
 ) -> Result<(), Failure> {
     let printer = &session.printer;
     let mut forecasts = Vec::new();
-    let mut failed = Vec::new();
-    for spec in specs {
+    for Wanted { manager, spec, .. } in wanted {
         match manager.dry_run(spec, options).await {
             Ok(forecast) => forecasts.push(forecast),
             Err(error) if options.cancel.is_cancelled() => return Err(error.into()),
