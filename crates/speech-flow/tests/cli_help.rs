@@ -7,7 +7,7 @@ mod support;
 
 use support::Run;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "preload",
     "list",
     "info",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 21] = [
     "identify",
     "worker",
     "serve",
+    "health",
     "config",
     "doctor",
     "demo",
