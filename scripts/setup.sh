@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that one purpose needs, and only those that are missing.
 #
-#   scripts/setup.sh build|test|bench|venv|objectstore...
+#   scripts/setup.sh build|test|bench|venv|objectstore|image...
 #
 # Looks for each tool first. Where all are there, nothing runs and nothing is printed.
 # Missing ones come from apt-get (with sudo when the caller is not root).
@@ -66,10 +66,26 @@ need_bench() {
   want aria2 has aria2c
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv|objectstore..." >&2; exit 2; }
+# Debian from its packages (mmdebstrap), images from it (buildah), containers from those (podman, runc, networks).
+need_image() {
+  need_build
+  need_venv
+  want buildah has buildah
+  want podman has podman
+  want runc has runc
+  want conmon has conmon
+  want netavark test -x /usr/lib/podman/netavark
+  want aardvark-dns test -x /usr/lib/podman/aardvark-dns
+  want mmdebstrap has mmdebstrap
+  want curl has curl
+  want util-linux has nsenter
+  want uidmap has newuidmap
+}
+
+[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv|objectstore|image..." >&2; exit 2; }
 for purpose in "$@"; do
   case $purpose in
-    build | test | bench | venv | objectstore) "need_$purpose" ;;
+    build | test | bench | venv | objectstore | image) "need_$purpose" ;;
     *) echo "setup: unknown purpose \`$purpose\`" >&2; exit 2 ;;
   esac
 done
