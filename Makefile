@@ -14,10 +14,14 @@ BINARY := target/release/speech-flow
 RUNS ?= 200
 # Minutes for each fuzz target in `make fuzz`.
 MINUTES ?= 10
+# Name and build arguments for `make image`.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+TAG ?= speech-flow:$(VERSION)
+BUILD_ARGS ?=
 # Arguments for `make bench`, such as ARGS="download --size 64M".
 ARGS ?= all
 
-.PHONY: help engine engine-source demo build test page lint bench soak parity test-cuda fuzz clean-venv
+.PHONY: help engine engine-source demo build test page lint bench soak parity test-cuda fuzz sbom image image-test clean-venv
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +94,20 @@ test-cuda: engine ## Results and speed on an NVIDIA GPU, beside faster-whisper (
 fuzz: ## Run every fuzz target for MINUTES (default 10)
 	@scripts/setup.sh build
 	@scripts/fuzz.sh $(MINUTES)
+
+sbom: engine ## Write target/sbom: what the program is made of (CycloneDX), and all licenses with their texts
+	@scripts/setup.sh build
+	@cargo xtask sbom --out target/sbom
+
+image: ## Build the container image with buildah, without a registry of images (TAG=… BUILD_ARGS="PRELOAD_MODELS=all")
+	@scripts/setup.sh image
+	@scripts/image.sh $(TAG) $(BUILD_ARGS)
+
+image-test: ## Build the images and run them: read-only, no root, no network, volumes, compose (some ten minutes)
+	@scripts/setup.sh image
+	@scripts/venv.sh .venv-image tests/deploy/requirements-image.txt
+	@scripts/image.sh
+	@scripts/image-test.sh
 
 clean-venv: ## Remove the Python environments
 	rm -rf .venv .venv-*

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that one purpose needs, and only those that are missing.
 #
-#   scripts/setup.sh build|test|bench|venv|objectstore|browser...
+#   scripts/setup.sh build|test|bench|venv|objectstore|browser|image...
 #
 # Looks for each tool first. Where all are there, nothing runs and nothing is printed.
 # Missing ones come from apt-get (with sudo when the caller is not root).
@@ -86,10 +86,26 @@ need_bench() {
   want wrk has wrk
 }
 
-[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv|objectstore|browser..." >&2; exit 2; }
+# Debian from its packages (mmdebstrap), images from it (buildah), containers from those (podman, runc, networks).
+need_image() {
+  need_build
+  need_venv
+  want buildah has buildah
+  want podman has podman
+  want runc has runc
+  want conmon has conmon
+  want netavark test -x /usr/lib/podman/netavark
+  want aardvark-dns test -x /usr/lib/podman/aardvark-dns
+  want mmdebstrap has mmdebstrap
+  want curl has curl
+  want util-linux has nsenter
+  want uidmap has newuidmap
+}
+
+[ $# -gt 0 ] || { echo "usage: scripts/setup.sh build|test|bench|venv|objectstore|browser|image..." >&2; exit 2; }
 for purpose in "$@"; do
   case $purpose in
-    build | test | bench | venv | objectstore | browser) "need_$purpose" ;;
+    build | test | bench | venv | objectstore | browser | image) "need_$purpose" ;;
     *) echo "setup: unknown purpose \`$purpose\`" >&2; exit 2 ;;
   esac
 done
@@ -113,7 +129,7 @@ if [ "${#packages[@]}" -gt 0 ]; then
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
   # These packages start a service on a port of its own; benchmarks and tests start theirs, on a free port.
-  for service in nginx prometheus; do
+  for service in nginx prometheus docker-registry; do
     if [[ " ${packages[*]} " == *" $service "* ]] && [ -d /run/systemd/system ]; then
       echo "setup: stopping the $service service that the package has started"
       "${root[@]}" systemctl disable --now -q "$service" || true

@@ -1,10 +1,12 @@
 //! Chores of this workspace. `cargo xtask tidy` checks the house rules that a program can check.
 
+mod sbom;
 mod source;
 mod tidy;
 mod workspace;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -17,9 +19,10 @@ Chores of this workspace.
 usage: cargo xtask <command>
 
 commands:
-  tidy   check the arrows between crates, the house rules and the licenses of dependencies
-  rules  list what `tidy` checks
-  help   print this
+  tidy            check the arrows between crates, the house rules and the licenses of dependencies
+  rules           list what `tidy` checks
+  sbom --out DIR  write what the program is made of: speech-flow.cdx.json (CycloneDX) and LICENSES.txt
+  help            print this
 ";
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -48,6 +51,10 @@ fn main() -> anyhow::Result<ExitCode> {
             for rule in tidy::RULES {
                 writeln!(out, "{:<13} {}", rule.name, rule.claim)?;
             }
+        }
+        ["sbom", "--out", out_folder] => {
+            let count = sbom::write(&Workspace::root(), Path::new(out_folder))?;
+            writeln!(out, "sbom: {count} components in {out_folder}")?;
         }
         [] | ["help" | "--help" | "-h"] => write!(out, "{HELP}")?,
         _ => {

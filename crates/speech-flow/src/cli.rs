@@ -3,6 +3,7 @@
 mod cache;
 mod demo;
 mod duration;
+mod health;
 mod identify;
 mod pack;
 mod preload;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use cache::{ClearArgs, GcArgs, InfoArgs, ListArgs, PathArgs, VerifyArgs};
 pub(crate) use demo::{DemoArgs, DemoHubArgs};
+pub(crate) use health::{HealthArgs, ServiceName};
 pub(crate) use identify::IdentifyArgs;
 pub(crate) use pack::{PackArgs, PackFormat};
 pub(crate) use preload::{ModelChoice, PreloadArgs};
@@ -109,6 +111,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Transcribe or identify languages for other programs, over HTTP
     Worker(WorkerArgs),
+    /// Ask the worker or cache server of this machine whether it is ready
+    Health(HealthArgs),
     /// Show every setting with its value and where it came from
     Config(JsonArgs),
     /// Check disk, permissions, hub, token and settings, and say what to do

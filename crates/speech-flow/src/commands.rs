@@ -7,6 +7,7 @@ mod demo;
 mod demo_hub;
 mod doctor;
 mod gc;
+mod health;
 mod identify;
 mod info;
 mod list;
@@ -63,6 +64,7 @@ pub(crate) fn run(global: &GlobalArgs, command: Command, printer: &Arc<Printer>)
         }
         Command::Serve(args) => serve::run(&open()?, &args),
         Command::Worker(args) => worker::run(&open()?, args),
+        Command::Health(args) => health::run(&open()?, &args),
         Command::Config(args) => config::run(&open()?, &args),
         Command::Doctor(args) => doctor::run(&open()?, &args),
         Command::Demo(args) => demo::run(&without_configuration(global, printer)?, &args),

@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+mod first_process;
 mod lockfile;
 mod logging;
 mod printer;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let printer = Arc::new(Printer::from_environment(&cli.global));
+    first_process::start(&printer);
     let done = commands::run(&cli.global, cli.command, &printer);
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,

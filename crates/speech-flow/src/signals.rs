@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -92,12 +93,43 @@ pub(crate) fn on_hang_up(told: impl Fn() + Send + 'static) -> Result<(), Failure
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    _listening: Option<Listening>,
+}
+
+/// How many commands take the signals themselves right now.
+static LISTENERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts as a listener until it is dropped.
+struct Listening;
+
+impl Listening {
+    fn begin() -> Self {
+        LISTENERS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LISTENERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether a command takes the signals itself.
+pub(crate) fn is_listened_to() -> bool {
+    LISTENERS.load(Ordering::Relaxed) > 0
 }
 
 impl Signals {
     /// Takes the signals from now on; must be called on a runtime.
     pub(crate) fn listen() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self { _listening: Some(Listening::begin()), ..Self::overhear()? })
+    }
+
+    /// Hears the signals, too, without being the one who takes them.
+    pub(crate) fn overhear() -> std::io::Result<Self> {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, _listening: None })
     }
 
     /// Number of the next signal.

@@ -24,6 +24,7 @@ const COMMANDS: [&str; 22] = [
     "identify",
     "worker",
     "serve",
+    "health",
     "config",
     "doctor",
     "demo",
