@@ -7,7 +7,7 @@ mod support;
 
 use support::Run;
 
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 23] = [
     "preload",
     "list",
     "info",
