@@ -71,7 +71,7 @@ transcribed() { # transcribed NAME PORT: what is said in the clip
   ask "$1" -F "file=@$clip" -F response_format=text "http://127.0.0.1:$2/v1/audio/transcriptions"
 }
 
-# The image's own health check, taken from its configuration.
+# The health check of the image.
 healthy() { # healthy NAME
   podman exec "$run-$1" speech-flow health
 }
@@ -89,8 +89,7 @@ hub() { # hub NAME NETWORK: starts the embedded hub; its address is in $hub then
 
 test_configuration() {
   echo "image-test: what the image is"
-  local inspect=$work/inspect.json root
-  podman image inspect "$image" >"$inspect"
+  local root
   same "user" "$(podman image inspect --format '{{.Config.User}}' "$image")" 10001:0
   same "volumes" "$(podman image inspect --format '{{.Config.Volumes}}' "$image")" 'map[/models:{}]'
   same "health check" "$(podman image inspect --format '{{.HealthCheck.Test}}' "$image")" '[CMD speech-flow health]'
@@ -103,7 +102,6 @@ test_configuration() {
   same "set-user-id files" "$(find "$root" -xdev -perm /6000 -type f)" ""
   [ -s "$root/usr/local/share/speech-flow/speech-flow.cdx.json" ] || fail "the image has no list of its parts"
   [ -s "$root/usr/local/share/speech-flow/LICENSES.txt" ] || fail "the image has no licenses"
-  ! grep -q "$(hostname)" "$root/etc/hostname" 2>/dev/null || fail "the image names this machine"
   # The authorities are those of Debian's package, not those of the machine that built it.
   same "authorities" "$(grep -c 'BEGIN CERTIFICATE' "$root/etc/ssl/certs/ca-certificates.crt")" \
     "$(podman run --rm --pull never --network none "$debian" sh -c 'cat /usr/share/ca-certificates/mozilla/*.crt | grep -c "BEGIN CERTIFICATE"')"
@@ -131,10 +129,10 @@ test_plain() {
   same "uid of process 1" "$(awk '/^Uid:/ { print $2 }' "/proc/$(podman inspect --format '{{.State.Pid}}' "$run-whisper")/status")" 10001
   same "its capabilities" "$(awk '/^CapEff:/ { print $2 }' "/proc/$(podman inspect --format '{{.State.Pid}}' "$run-whisper")/status")" 0000000000000000
   same "transcription" "$(transcribed whisper 8000)" "$spoken"
-  podman logs "$run-whisper" 2>&1 >/dev/null | head -n 1 | grep -q '^{' || fail "the log is no JSON"
+  podman logs "$run-whisper" 2>"$work/log" >/dev/null
+  grep -q '^{"timestamp"' "$work/log" || fail "the log is no JSON"
   holds "a worker on the read-only volume gets ready, says so to the health check, and transcribes"
   ends_well whisper
-  if healthy whisper >/dev/null 2>&1; then fail "a worker that has ended is healthy"; fi
   holds "SIGTERM ends it with 0"
 
   contained serve "$network" --detach "${settings[@]}" --volume "$run-models:/models" "$image" serve >/dev/null
