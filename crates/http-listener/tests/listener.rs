@@ -45,7 +45,7 @@ async fn start(options: Options) -> Running {
     let (waiting, counted) = (Arc::clone(&go), Arc::clone(&slow));
     let routes = Router::new()
         .route("/livez", get(|| async { "ok" }))
-        .route("/work", get(work))
+        .route("/task", get(work))
         .route(
             "/slow",
             get(move || async move {
@@ -127,7 +127,7 @@ async fn clients_that_send_slowly_take_the_service_from_nobody() {
     }
     for _ in 0..5 {
         assert!(running.get("/livez").await.ends_with("ok"));
-        assert!(running.get("/work").await.ends_with("worked"), "there is room for work, too");
+        assert!(running.get("/task").await.ends_with("worked"), "there is room for work, too");
     }
     assert!(running.stats.open() <= 50);
     assert!(running.stats.closed(Closed::Evicted) >= 150);
@@ -180,13 +180,13 @@ async fn probes_are_answered_while_all_connections_are_at_work() {
         working.push(running.send("GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await);
         running.until_slow(number).await;
     }
-    assert!(running.get("/work").await.starts_with("HTTP/1.1 503"), "more work is refused");
+    assert!(running.get("/task").await.starts_with("HTTP/1.1 503"), "more work is refused");
     let probe = running.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(read(probe).await.contains("connection: close"), "its place is needed");
     running.go.notify_waiters();
     drop(working);
     let has_room = async {
-        while !running.get("/work").await.ends_with("worked") {
+        while !running.get("/task").await.ends_with("worked") {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
