@@ -17,7 +17,7 @@ const REPO: &str = "acme/large";
 const FILE: &str = "/acme/large/resolve/main/weights.bin";
 const CLIENTS: usize = 200;
 /// What 200 clients may cost at most, clients that read slowly among them: about what is on its way to each socket.
-const MOST_MEMORY: u64 = 144 << 20;
+const MOST_MEMORY: u64 = 128 << 20;
 
 fn world(size: u64) -> World {
     let repository = Repository::builder(REPO).generated("weights.bin", size, 3).build().expect("builds");
