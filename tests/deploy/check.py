@@ -78,10 +78,15 @@ def check_all(facts):
 
 
 def check_the_rest():
-    """The example of the secret, the folder on the nodes, and the overlay that the guide shows."""
+    """The example of the secret, the folder on the nodes, the overlays that the guides show, and the Python example."""
     secret = render.parse((render.KUSTOMIZE / "base/03-secret.example.yaml").read_text())
     node_folder = render.parse(render.run(render.TOOLS / "bin/kubectl", "kustomize", render.KUSTOMIZE / "node-folder"))
-    problems = schemas.conforms(secret) + schemas.conforms(node_folder) + schemas.conforms(render.guide())
+    problems = schemas.conforms(secret) + schemas.conforms(node_folder)
+    for path in render.GUIDES:
+        problems += schemas.conforms(render.guide(path))
+    python = render.example()
+    for check in (schemas.conforms, security.restricted, security.hardened):
+        problems += check(python)
     for container_place in places(render.overlay("2-persistent-cache")):
         for variable in container_place[2].get("env", []):
             reference = variable.get("valueFrom", {}).get("secretKeyRef")

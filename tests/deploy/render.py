@@ -62,18 +62,25 @@ def with_components(base, *components, images=()):
         return parse(run(TOOLS / "bin/kubectl", "kustomize", folder))
 
 
-def guide():
-    """The overlay of a user's own, as the guide shows it."""
-    text = (KUSTOMIZE / "README.md").read_text()
-    example = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
+GUIDES = [KUSTOMIZE / "README.md", ROOT / "docs/QUICK_START.md"]
+
+
+def guide(path):
+    """The overlay of a user's own, as a guide shows it."""
+    example = re.search(r"```yaml\n(# kustomization.yaml\n.*?)```", path.read_text(), re.DOTALL)[1]
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".check-") as folder:
         kustomization = example.replace("deploy/kubernetes", "../deploy/kubernetes")
         pathlib.Path(folder, "kustomization.yaml").write_text(kustomization)
         objects = parse(run(TOOLS / "bin/kubectl", "kustomize", folder))
     images = {image for image in re.findall(r'"image": "([^"]*)"', json.dumps(objects))}
     if images != {"registry.example/speech-flow:0.1.0"}:
-        raise SystemExit(f"the guide's overlay does not set the image: {images}")
+        raise SystemExit(f"the overlay in {path} does not set the image: {images}")
     return objects
+
+
+def example():
+    """A Python program on the volume of our workers."""
+    return parse(run(TOOLS / "bin/kubectl", "kustomize", ROOT / "deploy/examples/python"))
 
 
 def chart(strategy, *settings):

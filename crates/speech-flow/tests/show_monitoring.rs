@@ -1,6 +1,8 @@
 //! The rules, the dashboard and the monitors of `deploy/monitoring`, against promtool, the operator's schemas, and a
 //! real Prometheus that reads a real cache server and both workers; and the runbook, whose commands are run.
 
+#[path = "support/console.rs"]
+mod console;
 #[path = "show_monitoring/dashboard.rs"]
 mod dashboard;
 #[path = "show_monitoring/expressions.rs"]
