@@ -36,7 +36,7 @@ http {{
   map $uri $hub_size {{ default ""; include {folder}/sizes.conf; }}
   map $uri $hub_commit {{ default ""; include {folder}/commits.conf; }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen {address}:{port} backlog=4096;
     location /api/ {{
       root {folder}/json;
       default_type application/json;
@@ -62,11 +62,14 @@ LFS_FROM = 1 << 20
 
 
 class Hub:
-    """Serves `repositories` while the `with` block runs."""
+    """Serves `repositories` while the `with` block runs; at another address for a hub behind a network, with a prefix
+    of its command that puts it there."""
 
-    def __init__(self, folder, repositories):
+    def __init__(self, folder, repositories, address="127.0.0.1", prefix=()):
         self.folder = Path(folder)
         self.repositories = repositories
+        self.address = address
+        self.prefix = prefix
 
     def __enter__(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -74,12 +77,12 @@ class Hub:
         for repository in self.repositories:
             self.lay_out(repository)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{self.address}:{self.port}"
         user = "user root;" if os.geteuid() == 0 else ""
         configuration = self.folder / "nginx.conf"
-        configuration.write_text(CONFIGURATION.format(folder=self.folder, port=self.port, user=user))
+        configuration.write_text(CONFIGURATION.format(folder=self.folder, address=self.address, port=self.port, user=user))
         nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-        command = [nginx, "-p", self.folder, "-e", self.folder / "error.log", "-c", configuration]
+        command = [*self.prefix, nginx, "-p", self.folder, "-e", self.folder / "error.log", "-c", configuration]
         self.process = subprocess.Popen(command)
         self.wait_until_open()
         return self
@@ -132,7 +135,7 @@ class Hub:
             if self.process.poll() is not None:
                 break
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection((self.address, self.port), timeout=1).close()
                 return
             except OSError:
                 time.sleep(0.05)

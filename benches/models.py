@@ -64,6 +64,35 @@ def one_large(folder, size):
     return scan("bench/one-large", folder)
 
 
+def whisper(folder, small, size):
+    """The small Whisper model `small` with further weights, `size` bytes in all.
+
+    The engine reads every tensor of the file, and converts it to the compute type, whether the model's graph uses it or
+    not. So it loads as slowly as a model of this size, and answers as fast as the small one.
+    """
+    folder.mkdir(parents=True)
+    for path in small.iterdir():
+        if path.name != "model.bin":
+            (folder / path.name).write_bytes(path.read_bytes())
+    known = (small / "model.bin").read_bytes()
+    # Version, name of the kind, revision, number of tensors; then the tensors.
+    head = 4 + 2 + struct.unpack_from("<H", known, 4)[0] + 4
+    (tensors,) = struct.unpack_from("<I", known, head)
+    rows, columns, float16 = 5120, 1280, 4
+    count = max(0, size - len(known)) // (2 * rows * columns)
+    # Without the highest bit of the exponent: no number is infinite, and none is no number.
+    finite = bytes(value & 0xBF for value in range(256))
+    with (folder / "model.bin").open("wb") as file:
+        file.write(known[:head] + struct.pack("<I", tensors + count))
+        for number in range(count):
+            name = b"more/layer_%d/linear/weight\0" % number
+            file.write(struct.pack("<H", len(name)) + name)
+            file.write(struct.pack("<BIIBI", 2, rows, columns, float16, 2 * rows * columns))
+            file.write(os.urandom(2 * rows * columns).translate(finite))
+        file.write(known[head + 4 :])
+    return scan("bench/whisper", folder)
+
+
 def many_small(folder, count, size):
     """`count` JSON files of `size` bytes beside a small model."""
     write_configuration(folder)

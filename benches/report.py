@@ -6,6 +6,7 @@ import statistics
 import measure
 import server
 import speech
+import strategies
 import windows
 import svg
 
@@ -77,6 +78,8 @@ def section(record):
         return "\n".join([*lines, *windows.report_lines(record)])
     if record["benchmark"] == "server":
         return "\n".join([*lines, *server.report_lines(record)])
+    if record["benchmark"] == "strategies":
+        return "\n".join([*lines, *strategies.report_lines(record)])
     for title, shape in record["shapes"].items():
         lines += shape_lines(record["benchmark"], title, shape)
     return "\n".join(lines)
@@ -89,8 +92,9 @@ TITLES = {
     "speech": "Transcription beside faster-whisper",
     "windows": "Windows fitted to their sound",
     "server": "The cache server beside nginx and Olah",
+    "strategies": "From start to ready, by strategy",
 }
-RECORDS = ["download", "small", "warm", "speech", "speech-cuda", "windows", "server"]
+RECORDS = ["download", "small", "warm", "speech", "speech-cuda", "windows", "server", "strategies"]
 NO_GPU = "## Transcription on a GPU\n\nNot run: no CUDA GPU was at hand. `make test-cuda` runs it, and its results, on a machine that has one.\n"
 
 
@@ -169,7 +173,7 @@ def drawings(record):
     if record["benchmark"] == "warm":
         table = {name: measure.summary([wall * 1000 for wall in walls]) for name, walls in record["walls"].items()}
         return {"warm-wall.svg": svg.bars("Warm start of two pinned models", "milliseconds of wall time", rows(table))}
-    if record["benchmark"] in ("speech", "server"):
+    if record["benchmark"] in ("speech", "server", "strategies"):
         return {}
     found = {}
     for title, shape in record["shapes"].items():

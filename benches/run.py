@@ -1,7 +1,7 @@
 """Benchmarks of model delivery. Needs nginx, curl, aria2c, and the release binary; `make bench` sees to all.
 
 run.py all                      every benchmark at full size, recorded; then the report
-run.py download|small|warm|speech|windows|server   one benchmark
+run.py download|small|warm|speech|windows|server|strategies   one benchmark
 run.py report                   draws the plots and writes docs/benchmarks.md from what is recorded
 
 A run with another size or number of repetitions is a try: it prints, and records nothing.
@@ -24,6 +24,7 @@ import models
 import report
 import server
 import speech
+import strategies
 import windows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ SIZES = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmark", choices=["all", "download", "small", "warm", "speech", "windows", "server", "report"])
+    parser.add_argument("benchmark", choices=["all", *BENCHMARKS, "report"])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where speech is transcribed")
     parser.add_argument("--size", default="4G", help="bytes of the one large file, such as 64M (default 4G)")
     parser.add_argument("--repetitions", type=int, default=5)
@@ -50,7 +51,7 @@ def main():
     suffix = "-cuda" if args.device == "cuda" else ""
     work = Path(tempfile.mkdtemp(prefix="speech-flow-bench-", dir=args.folder))
     try:
-        for name in ["download", "small", "warm", "speech", "windows", "server"] if args.benchmark == "all" else [args.benchmark]:
+        for name in list(BENCHMARKS) if args.benchmark == "all" else [args.benchmark]:
             record = {"benchmark": name, "date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": measure.machine()}
             record |= {"versions": clients.versions(), **measure.wait_for_quiet(args.patience)}
             if record["busy"]:
@@ -188,7 +189,15 @@ def warm(args, work):
     }
 
 
-BENCHMARKS = {"download": download, "small": small, "warm": warm, "speech": speech.run, "windows": windows.run, "server": server.run}
+BENCHMARKS = {
+    "download": download,
+    "small": small,
+    "warm": warm,
+    "speech": speech.run,
+    "windows": windows.run,
+    "server": server.run,
+    "strategies": strategies.run,
+}
 
 if __name__ == "__main__":
     main()
