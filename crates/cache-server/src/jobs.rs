@@ -151,6 +151,7 @@ impl Server {
         let lock = self.lockfile().map(|lockfile| LockChoice { lockfile: Lockfile::clone(&lockfile), strict: false });
         let options = EnsureOptions {
             offline: self.inner.settings.offline,
+            adopt: true,
             lock,
             // Its bytes came with the downloads of this server; what is left is to check and to record.
             events: Arc::new(Silent),

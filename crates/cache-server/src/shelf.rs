@@ -112,6 +112,7 @@ impl<V: Clone + Send + 'static> Shelf<V> {
             Some(slot) => slot,
             None => self.put(key, seed.await),
         };
+        let begun = Instant::now();
         let (mut flight, patience) = {
             let mut state = slot.lock();
             state.used = Instant::now();
@@ -132,7 +133,8 @@ impl<V: Clone + Send + 'static> Shelf<V> {
         // An error is the end of the flight, which is what is waited for.
         let in_time = tokio::time::timeout(patience, flight.changed()).await.is_ok();
         let state = slot.lock();
-        if in_time && let Some(settled) = state.settled(self.ttl) {
+        // What came for this call is new enough for it, however short answers are kept.
+        if in_time && let Some(settled) = state.settled(self.ttl.max(begun.elapsed())) {
             return settled;
         }
         let why = if in_time { Unanswered::Ended } else { Unanswered::Slow(patience) };
@@ -265,6 +267,21 @@ mod tests {
             assert_eq!(caller.await.expect("ends"), 7);
         }
         assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_kept_is_an_answer() {
+        let shelf = Shelf::new(Duration::ZERO, 10);
+        for value in [7, 8] {
+            let slow = move || -> Ask<u32> {
+                Box::pin(async move {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    Ok(value)
+                })
+            };
+            let kept = shelf.get("key", PATIENCE, async { None }, slow).await.expect("answers");
+            assert!(kept.stale.is_none() && kept.value == value);
+        }
     }
 
     #[tokio::test(start_paused = true)]

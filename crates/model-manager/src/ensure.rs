@@ -129,13 +129,29 @@ impl ModelManager {
     /// Checks a complete snapshot once; a damaged one is mended when requests are allowed.
     async fn finish_hit(&self, asked: &Asked<'_>, local: Local) -> Result<Model, Error> {
         match self.check(asked, &local).await? {
-            Ok(()) => Ok(self.model(asked, &local, Outcome::Hit, 0)),
+            Ok(()) => {
+                if asked.options.adopt {
+                    self.adopt(asked, &local).await;
+                }
+                Ok(self.model(asked, &local, Outcome::Hit, 0))
+            }
             Err(damage) if self.is_offline(asked.options) => Err(damage.into_error(asked)),
             Err(damage) => {
                 let message = format!("`{}` is damaged on disk ({damage}): it is fetched again", asked.spec);
                 asked.options.events.event(Event::Warning { message });
                 self.obtain(asked, &local.commit.clone(), None, Present::Hashed).await
             }
+        }
+    }
+
+    /// Records a snapshot that has no record. Without one its files count as a part of the repository, so this is no
+    /// reason to fail.
+    async fn adopt(&self, asked: &Asked<'_>, local: &Local) {
+        if local.cache.read_record(asked.repo, &local.commit).ok().flatten().is_some() {
+            return;
+        }
+        if let Ok(info) = self.describe(asked, &local.commit).await {
+            self.record(asked, local, &info);
         }
     }
 

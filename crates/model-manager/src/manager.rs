@@ -50,6 +50,8 @@ pub struct EnsureOptions {
     /// Hash every file, also those that passed before and have not changed since; corrupt ones are fetched again.
     /// Not on a read-only cache, where nothing can be mended: there [`ModelManager::verify`] says what is wrong.
     pub recheck: bool,
+    /// Write down what was asked for where nobody did: something else than this call brought the files, for it.
+    pub adopt: bool,
     /// The lockfile whose commits are used.
     pub lock: Option<LockChoice>,
     /// Hears of what happens.
@@ -69,7 +71,14 @@ pub struct LockChoice {
 
 impl Default for EnsureOptions {
     fn default() -> Self {
-        Self { offline: false, recheck: false, lock: None, events: Arc::new(Silent), cancel: CancellationToken::new() }
+        Self {
+            offline: false,
+            recheck: false,
+            adopt: false,
+            lock: None,
+            events: Arc::new(Silent),
+            cancel: CancellationToken::new(),
+        }
     }
 }
 

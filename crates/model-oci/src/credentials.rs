@@ -65,7 +65,10 @@ impl Credentials {
     /// # Errors
     /// [`InvalidDockerConfig`] when the text or the entry that fits cannot be used.
     pub fn from_docker(text: &str, reference: &Reference) -> Result<Self, InvalidDockerConfig> {
-        let wire: Wire = serde_json::from_str(text).map_err(|_| InvalidDockerConfig("it is not JSON of that shape"))?;
+        let wrong = |_| InvalidDockerConfig("it is not JSON of that shape");
+        // A list is read as an object without names otherwise.
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(wrong)?;
+        let wire: Wire = serde_json::from_value(fields.into()).map_err(wrong)?;
         let entries = wire.auths.iter().filter_map(|(key, login)| Some((fit(key, reference)?, login)));
         let helper = || {
             let own = wire.cred_helpers.iter().find(|(key, _)| fit(key, reference).is_some());

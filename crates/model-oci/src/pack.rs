@@ -128,6 +128,11 @@ impl Packing<'_> {
     ) -> Result<(Digest, u64), OciError> {
         let path = folder.join(&file.path);
         let unpackable = |reason: String| OciError::Unpackable { path: path.clone(), reason };
+        // Only so much of it is read.
+        let length = std::fs::metadata(&path).map_err(|error| unpackable(error.to_string()))?.len();
+        if length != file.size {
+            return Err(unpackable(format!("it has {length} bytes, where {} are listed", file.size)));
+        }
         let head = match format {
             Format::ModelPack => Vec::new(),
             Format::Image => layer::head(&blob_path(model.kind, &model.repo, &file.digest), file.size)

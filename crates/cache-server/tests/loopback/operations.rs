@@ -104,7 +104,9 @@ async fn progress_comes_as_events() {
 async fn every_described_path_is_served() {
     let scene = scene().await;
     let description = scene.get("/v1/openapi.json").send().await.json();
-    for (path, methods) in description["paths"].as_object().expect("paths") {
+    let paths = description["paths"].as_object().expect("paths");
+    // The stream of events has no end; another test reads it.
+    for (path, methods) in paths.iter().filter(|(path, _)| *path != "/v1/events") {
         let filled = path.replace("{owner}", "acme").replace("{name}", "absent").replace("{commit}", &"a".repeat(40));
         for (method, operation) in
             methods.as_object().expect("methods").iter().filter(|(name, _)| *name != "parameters")

@@ -119,7 +119,8 @@ fn ask(pod: &str, endpoint: &Endpoint, recording: &[u8]) -> Served {
     let line = answer.head.lines().find_map(|line| line.strip_prefix("x-speech-flow-model: ")).expect("the header");
     let in_header = line.split_once('@').and_then(|(_, rest)| rest.split(' ').next()).expect("a commit");
     let result: Value = serde_json::from_str(&answer.body).expect("JSON");
-    let named = [&models["data"][0]["commit"], &result["model"]["commit"], &Value::from(in_header)].map(Value::as_str);
+    let in_header = Value::from(in_header);
+    let named = [&models["data"][0]["commit"], &result["model"]["commit"], &in_header].map(Value::as_str);
     assert_eq!(named, [Some(endpoint.commit.as_str()); 3], "{pod} serves a wrong commit");
     let text = result["text"].as_str().expect("text").to_owned();
     Served { pod: pod.to_owned(), commit: endpoint.commit.clone(), text }

@@ -50,7 +50,10 @@ impl Pod {
         while !self.is_ready() {
             let alive = http::get(&self.address, "/livez").is_some_and(|answer| answer.status == 200);
             let in_time = started.elapsed() < Duration::from_secs(120);
-            assert!(alive && in_time, "{} does not become ready:\n{}", self.name, self.end());
+            if !(alive && in_time) {
+                let log = self.end();
+                panic!("{} does not become ready:\n{log}", self.name);
+            }
             thread::sleep(Duration::from_millis(20));
         }
     }
