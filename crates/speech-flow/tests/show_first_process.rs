@@ -1,5 +1,6 @@
 //! The program as process 1, which it is in a container: signals, and processes that lost their parent.
 
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 
 #[path = "support/support.rs"]
@@ -51,6 +52,15 @@ impl Container {
         let script = "sleep 0.3 & exit 0";
         let done = Command::new("nsenter").args(["-t", &pid, "-p", "sh", "-c", script]).stdout(Stdio::null()).status();
         assert!(done.expect("nsenter starts").success());
+    }
+
+    /// Waits for the line that a service prints when it listens.
+    fn wait_for_address(&mut self) {
+        let stdout = self.unshare.stdout.as_mut().expect("piped");
+        let mut byte = [0];
+        while byte != *b"\n" {
+            stdout.read_exact(&mut byte).expect("it says its address");
+        }
     }
 
     fn end(self, signal: &str) -> Run {
@@ -106,7 +116,8 @@ fn a_command_that_does_not_listen_ends_by_a_signal_as_anywhere_else() {
 fn a_service_ends_well() {
     let world = World::start();
     world.run(&["preload", "--lid"]).exits(0);
-    let Some(container) = Container::start(&world, &["serve", "--listen", "127.0.0.1:0"]) else { return };
-    wait_until("it listens to signals", || catches_terminate(container.pid));
+    let Some(mut container) = Container::start(&world, &["serve", "--listen", "127.0.0.1:0"]) else { return };
+    // It catches signals before, as process 1, but a service's own way to end begins with its address.
+    container.wait_for_address();
     container.end("TERM").exits(0);
 }
