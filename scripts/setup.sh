@@ -81,6 +81,8 @@ need_bench() {
   want curl has curl
   want nginx has nginx
   want aria2 has aria2c
+  # The link of a hub behind a network.
+  want iproute2 has tc
   # Recordings of real speech, with their words.
   want pocketsphinx-testdata test -d /usr/share/pocketsphinx/test/data
   want wrk has wrk

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::http;
 use crate::manifests::root;
 use crate::support::wait_until;
+
+/// Between two requests.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The pods in service, by name.
 type Endpoints = BTreeMap<String, Endpoint>;
@@ -99,14 +103,14 @@ fn keep_asking(endpoints: &RwLock<Option<Endpoints>>, served: &Mutex<Vec<Served>
         let Some(list) = locked.as_ref() else { return };
         let Some((pod, endpoint)) = (!list.is_empty()).then(|| list.iter().nth(turn % list.len())).flatten() else {
             drop(locked);
-            thread::yield_now();
+            thread::sleep(PAUSE);
             continue;
         };
         let answer = ask(pod, endpoint, recording);
         served.lock().unwrap_or_else(PoisonError::into_inner).push(answer);
         drop(locked);
         // A lock that is free for a moment only is one that a writer may never get.
-        thread::sleep(std::time::Duration::from_millis(2));
+        thread::sleep(PAUSE);
     }
 }
 
@@ -119,8 +123,8 @@ fn ask(pod: &str, endpoint: &Endpoint, recording: &[u8]) -> Served {
     let line = answer.head.lines().find_map(|line| line.strip_prefix("x-speech-flow-model: ")).expect("the header");
     let in_header = line.split_once('@').and_then(|(_, rest)| rest.split(' ').next()).expect("a commit");
     let result: Value = serde_json::from_str(&answer.body).expect("JSON");
-    let in_header = Value::from(in_header);
-    let named = [&models["data"][0]["commit"], &result["model"]["commit"], &in_header].map(Value::as_str);
+    let by_json = [&models["data"][0]["commit"], &result["model"]["commit"]].map(Value::as_str);
+    let named = [by_json[0], by_json[1], Some(in_header)];
     assert_eq!(named, [Some(endpoint.commit.as_str()); 3], "{pod} serves a wrong commit");
     let text = result["text"].as_str().expect("text").to_owned();
     Served { pod: pod.to_owned(), commit: endpoint.commit.clone(), text }

@@ -59,9 +59,13 @@ impl Cluster {
     pub(crate) fn lockfile(&self, name: &str) -> PathBuf {
         let folder = self.world.folder().join("configmaps").join(name);
         fs::create_dir_all(&folder).expect("a folder");
+        // Their author writes it, beside the hub: of the manifests' settings only the models' names matter.
+        let variables = self.manifests.pod(WORKER)[0].variables.clone();
+        let names = variables.into_iter().filter(|(name, _)| name.contains("_MODEL_"));
         let mut lock = self.world.command(&["lock"]);
-        lock.envs(&self.manifests.pod(WORKER)[0].variables).env("MODEL_CACHE_DIR", self.world.folder().join("author"));
-        lock.env_remove("SPEECH_FLOW_LEASE_DIR").env("SPEECH_FLOW_LOCKFILE", folder.join("speech-flow.lock"));
+        lock.envs(names.filter(|(name, _)| name.starts_with("WHISPER") || name.starts_with("LID")));
+        lock.env("MODEL_CACHE_DIR", self.world.folder().join("author"));
+        lock.env("SPEECH_FLOW_LOCKFILE", folder.join("speech-flow.lock"));
         self.world.finish(&mut lock).exits(0);
         folder
     }

@@ -34,7 +34,9 @@ impl Pod {
         BufReader::new(process.stdout.take().expect("piped")).read_line(&mut url).expect("reads");
         let address = url.trim().trim_start_matches("http://").to_owned();
         let mut pod = Self { name: name.to_owned(), address, process, log: Some(log) };
-        assert!(!pod.address.is_empty(), "{name} did not start:\n{}", pod.end());
+        if pod.address.is_empty() {
+            panic!("{name} did not start:\n{}", pod.end());
+        }
         pod
     }
 
@@ -49,10 +51,8 @@ impl Pod {
         let started = Instant::now();
         while !self.is_ready() {
             let alive = http::get(&self.address, "/livez").is_some_and(|answer| answer.status == 200);
-            let in_time = started.elapsed() < Duration::from_secs(120);
-            if !(alive && in_time) {
-                let log = self.end();
-                panic!("{} does not become ready:\n{log}", self.name);
+            if !alive || started.elapsed() > Duration::from_secs(120) {
+                panic!("{} does not become ready:\n{}", self.name.clone(), self.end());
             }
             thread::sleep(Duration::from_millis(20));
         }
