@@ -25,7 +25,6 @@ fn world(size: u64) -> World {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the number is stated, not only bounded")]
 fn two_hundred_clients_of_one_process_cost_one_download_and_little_memory() {
     let size = 8 << 20;
     let world = world(size);
