@@ -15,10 +15,17 @@
 //! Source of the settings: `mallopt(3)`, and "Malloc Tunable Parameters" in the manual of the GNU C library. Other C
 //! libraries are left as they are.
 
+use std::ffi::OsString;
+
 /// Makes the allocator keep large blocks. Call it before the process has threads: an arena that is there stays.
 ///
-/// Nothing depends on it but speed. Settings that the user made by `MALLOC_…` variables or `GLIBC_TUNABLES` stay.
-pub fn keep_large_blocks() {
+/// Nothing depends on it but speed. `variables` are the names of those in the environment: settings that the user made
+/// by `MALLOC_…` or `GLIBC_TUNABLES` stay.
+pub fn keep_large_blocks(mut variables: impl Iterator<Item = OsString>) {
+    let is_chosen = |name: &str| name.starts_with("MALLOC_") || name == "GLIBC_TUNABLES";
+    if variables.any(|name| name.to_str().is_some_and(is_chosen)) {
+        return;
+    }
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     gnu::keep_large_blocks();
 }
@@ -53,10 +60,6 @@ mod gnu {
     static KEEPS: AtomicBool = AtomicBool::new(false);
 
     pub(super) fn keep_large_blocks() {
-        let is_chosen = |name: &str| name.starts_with("MALLOC_") || name == "GLIBC_TUNABLES";
-        if std::env::vars_os().any(|(name, _)| name.to_str().is_some_and(is_chosen)) {
-            return;
-        }
         KEEPS.store(true, Ordering::Relaxed);
         for (parameter, value) in [(M_MMAP_THRESHOLD, MAPPED_FROM), (M_TRIM_THRESHOLD, KEPT), (M_ARENA_MAX, 1)] {
             // SAFETY: the function takes any numbers and its own lock; it answers 0 to what it does not know, and

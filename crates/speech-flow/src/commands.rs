@@ -38,7 +38,7 @@ use crate::session::Session;
 /// Runs a command. Those that need no configuration work without a valid one.
 pub(crate) fn run(global: &GlobalArgs, command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
     if matches!(command, Command::Worker(_) | Command::Transcribe(_) | Command::Identify(_)) {
-        keep_large_blocks();
+        keep_large_blocks(std::env::vars_os().map(|(name, _)| name));
     }
     let open = || Session::open(global, Arc::clone(printer));
     match command {

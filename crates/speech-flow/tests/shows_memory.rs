@@ -33,7 +33,9 @@ fn root() -> PathBuf {
 
 fn curl(arguments: &[&str]) -> Run {
     let mut command = Command::new("curl");
-    Run::new(command.args(["--silent", "--show-error", "--fail-with-body"]).args(arguments).output().expect("curl starts"))
+    Run::new(
+        command.args(["--silent", "--show-error", "--fail-with-body"]).args(arguments).output().expect("curl starts"),
+    )
 }
 
 impl Worker {
