@@ -162,7 +162,8 @@ fn whisper(folder: &Folder) -> Result<Weights, Invalid> {
         matrices: sum([model.matrix_numbers, product([model.vocabulary.unwrap_or_default().into(), width])]),
         others: model.other_numbers,
         largest: model.largest_numbers,
-        encoder: product([2, width.div_ceil(HEAD), FRAMES, FRAMES, FLOAT]),
+        // Twice as much as is in use: blocks of that size are kept, and what is free between them cannot always be used.
+        encoder: product([2, 2, width.div_ceil(HEAD), FRAMES, FRAMES, FLOAT]),
         window: sum([
             product([FRAMES + BEAMS * POSITIONS, keys_and_values]),
             // The encoder's output, and the same again while it is handed on.
