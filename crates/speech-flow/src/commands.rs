@@ -29,15 +29,25 @@ use std::sync::Arc;
 use speech_flow_model_manager::config::LogFormat;
 use speech_flow_speech_engine::ctranslate2::keep_large_blocks;
 
-use crate::cli::{Command, GlobalArgs};
+use crate::cli::{Command, GlobalArgs, WorkerKind};
 use crate::logging;
 use crate::printer::Printer;
 use crate::report::Failure;
 use crate::session::Session;
 
+/// Its blocks are of the same sizes in every window, so keeping them pays. Those of language identification are not:
+/// keeping them only takes memory.
+fn uses_whisper(command: &Command) -> bool {
+    match command {
+        Command::Worker(args) => matches!(args.kind, WorkerKind::Whisper(_)),
+        Command::Transcribe(_) => true,
+        _ => false,
+    }
+}
+
 /// Runs a command. Those that need no configuration work without a valid one.
 pub(crate) fn run(global: &GlobalArgs, command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
-    if matches!(command, Command::Worker(_) | Command::Transcribe(_) | Command::Identify(_)) {
+    if uses_whisper(&command) {
         keep_large_blocks(std::env::vars_os().map(|(name, _)| name));
     }
     let open = || Session::open(global, Arc::clone(printer));

@@ -70,7 +70,7 @@ fn a_worker_lives_before_it_is_ready() {
     let worker = Service::start(&world, &["worker", "lid", "--listen", "127.0.0.1:0"]);
     let ready = |world: &World| world.finish(&mut health(world, worker.port(), free_port()));
     let run = ready(&world).exits(1);
-    assert!(run.stdout().starts_with(&format!("worker at {}: starting, ", worker.address)), "{}", run.stdout());
+    assert!(run.stdout().starts_with(&format!("worker at {}: starting", worker.address)), "{}", run.stdout());
     world.finish(health(&world, worker.port(), free_port()).args(["worker", "--live"])).exits(0);
     world.hub.clear_faults();
     wait_until("the model is loaded", || ready(&world).code() == 0);

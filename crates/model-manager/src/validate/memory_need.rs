@@ -162,7 +162,7 @@ fn whisper(folder: &Folder) -> Result<Weights, Invalid> {
         matrices: sum([model.matrix_numbers, product([model.vocabulary.unwrap_or_default().into(), width])]),
         others: model.other_numbers,
         largest: model.largest_numbers,
-        // Twice as much as is in use: blocks of that size are kept, and what is free between them cannot always be used.
+        // Twice as much as is in use: such blocks are kept, and what is free between them cannot always be used.
         encoder: product([2, 2, width.div_ceil(HEAD), FRAMES, FRAMES, FLOAT]),
         window: sum([
             product([FRAMES + BEAMS * POSITIONS, keys_and_values]),
@@ -207,7 +207,8 @@ fn language_id(folder: &Folder) -> Result<Weights, Invalid> {
     let frames = strides.fold(first, |frames, stride| frames / stride);
     let channels = config.conv_dim.first().copied().unwrap_or_default();
     let convolution = product([3, first, channels.into(), FLOAT]);
-    let attention = product([2, config.num_attention_heads.into(), frames, frames, FLOAT]);
+    // Measured: twice as many as before and after the softmax.
+    let attention = product([4, config.num_attention_heads.into(), frames, frames, FLOAT]);
     let inner = sum([product([4, config.hidden_size.into()]), product([2, config.intermediate_size.into()])]);
     weights.window = convolution.max(sum([attention, product([frames, inner, FLOAT])]));
     Ok(weights)
