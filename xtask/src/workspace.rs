@@ -120,8 +120,8 @@ fn relative(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/")
 }
 
-/// Asks cargo for the packages that the lock file names for this machine's target.
-fn read_licenses(root: &Path) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+/// Asks cargo for the packages that the lock file names for x86-64 Linux.
+pub(crate) fn metadata(root: &Path) -> anyhow::Result<serde_json::Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"])
         .current_dir(root)
@@ -130,7 +130,11 @@ fn read_licenses(root: &Path) -> anyhow::Result<BTreeMap<String, Option<String>>
     if !output.status.success() {
         bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn read_licenses(root: &Path) -> anyhow::Result<BTreeMap<String, Option<String>>> {
+    let metadata = metadata(root)?;
     let packages = metadata["packages"].as_array().context("`cargo metadata` lists no packages")?;
     Ok(packages
         .iter()

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::Value;
 
 use super::{Component, parts, texts};
+use crate::workspace::metadata;
 
 const PROGRAM: &str = "speech-flow";
 
@@ -61,18 +61,6 @@ pub(super) fn folder(root: &Path, name: &str) -> anyhow::Result<std::path::PathB
     let package = of_each(&metadata["packages"]).into_values().find(|package| package["name"] == name);
     let manifest = Path::new(package.context("no such package")?["manifest_path"].as_str().unwrap_or_default());
     Ok(manifest.parent().context("it has no folder")?.to_owned())
-}
-
-fn metadata(root: &Path) -> anyhow::Result<Value> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"])
-        .current_dir(root)
-        .output()
-        .context("cargo could not be started")?;
-    if !output.status.success() {
-        bail!("`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 fn of_each(list: &Value) -> BTreeMap<&str, &Value> {

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use speech_flow_model_cache::{Cache, CachedRepo, CachedRevision, ClearTarget, Completeness};
 use speech_flow_model_types::{CommitHash, ModelSource, ModelSpec, Patterns, RepoId, Revision};
@@ -54,13 +55,8 @@ pub(crate) async fn preload(
 ) -> Result<Response, Refusal> {
     server.admin(&headers)?;
     let repo = repository(&owner, &name)?;
-    let bad = |message: String| Refusal::new(StatusCode::BAD_REQUEST, message);
-    let asked: Preload = match body.is_empty() {
-        true => Preload::default(),
-        false => serde_json::from_slice(&body).map_err(|error| bad(format!("the body cannot be read: {error}")))?,
-    };
-    let revision = asked.revision.as_deref().unwrap_or("main");
-    let revision: Revision = revision.parse().map_err(|error| bad(format!("{error}")))?;
+    let asked: Preload = asked(&body)?;
+    let revision = revision(asked.revision.as_deref())?;
     let patterns = Patterns::new(asked.include, asked.exclude).map_err(|error| bad(error.to_string()))?;
     let spec = ModelSpec {
         name: repo.to_string(),
@@ -75,6 +71,23 @@ pub(crate) async fn preload(
         Ok(Err(error)) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
         Err(_) => Err(Refusal::internal("the job could not be started")),
     }
+}
+
+/// What a body asks for; nothing in particular where there is none.
+pub(super) fn asked<T: Default + DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| bad(format!("the body cannot be read: {error}")))
+}
+
+/// The revision that is named, else the branch that a repository begins with.
+pub(super) fn revision(named: Option<&str>) -> Result<Revision, Refusal> {
+    named.unwrap_or("main").parse().map_err(|error| bad(format!("{error}")))
+}
+
+fn bad(message: String) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, message)
 }
 
 /// `DELETE /v1/models/{owner}/{name}/revisions/{commit}`.

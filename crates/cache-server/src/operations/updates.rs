@@ -7,9 +7,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
-use speech_flow_model_types::Revision;
 
-use super::models::repository;
+use super::models::{asked, repository, revision};
 use crate::answer::Refusal;
 use crate::server::Server;
 use crate::updates::NoWayBack;
@@ -49,13 +48,8 @@ pub(crate) async fn roll_back(
 ) -> Result<Response, Refusal> {
     server.admin(&headers)?;
     let repo = repository(&owner, &name)?;
-    let bad = |message: String| Refusal::new(StatusCode::BAD_REQUEST, message);
-    let asked: Rollback = match body.is_empty() {
-        true => Rollback::default(),
-        false => serde_json::from_slice(&body).map_err(|error| bad(format!("the body cannot be read: {error}")))?,
-    };
-    let revision: Revision =
-        asked.revision.as_deref().unwrap_or("main").parse().map_err(|error| bad(format!("{error}")))?;
+    let asked: Rollback = asked(&body)?;
+    let revision = revision(asked.revision.as_deref())?;
     match server.roll_back(&repo, &revision).await {
         Ok(done) => Ok(Json(json!({
             "schema": 1, "repo": repo.as_str(), "revision": revision.as_str(), "from": done.from, "to": done.to,

@@ -1,7 +1,5 @@
 //! What takes minutes: `make soak` runs it.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Instant;
 
 use crate::client::root;
@@ -74,21 +72,7 @@ fn an_hour_of(clip: &[u8]) -> Vec<u8> {
 /// The answer to a transcription; it must be a 200.
 #[track_caller]
 fn transcribed(worker: &Worker, clip: &[u8]) -> String {
-    let address = worker.address();
-    let head = "--b\r\ncontent-disposition: form-data; name=\"language\"\r\n\r\nen\r\n--b\r\ncontent-disposition: form-data; \
-                name=\"file\"; filename=\"clip.wav\"\r\n\r\n";
-    let body = [head.as_bytes(), clip, b"\r\n--b--\r\n"].concat();
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(
-        stream,
-        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
-         content-type: multipart/form-data; boundary=b\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    )
-    .expect("sent");
-    stream.write_all(&body).expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    let answer = worker.post("/v1/audio/transcriptions", clip, &[("language", "en")]);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     answer
 }

@@ -46,9 +46,19 @@ impl Worker {
     /// The answer to a clip, as JSON.
     #[track_caller]
     pub(crate) fn post_clip(&self, path: &str, clip: &Path) -> String {
-        let mut form =
-            b"--limit\r\ncontent-disposition: form-data; name=\"file\"; filename=\"clip.wav\"\r\n\r\n".to_vec();
-        form.extend(std::fs::read(clip).expect("reads"));
+        self.post(path, &std::fs::read(clip).expect("reads"), &[])
+    }
+
+    /// The answer to a clip and fields, with its head.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, clip: &[u8], fields: &[(&str, &str)]) -> String {
+        let mut form = Vec::new();
+        for (name, value) in fields {
+            let part = format!("--limit\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            form.extend(part.into_bytes());
+        }
+        form.extend(b"--limit\r\ncontent-disposition: form-data; name=\"file\"; filename=\"clip.wav\"\r\n\r\n");
+        form.extend(clip);
         form.extend(b"\r\n--limit--\r\n");
         let stream = TcpStream::connect(self.address()).expect("connects");
         self.ask(stream, &format!("POST {path}"), &form)
@@ -71,7 +81,7 @@ impl Worker {
         self.process.id()
     }
 
-    pub(crate) fn address(&self) -> &str {
+    fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
     }
 }
