@@ -127,6 +127,8 @@ MUTATIONS = [
     ("a fallback out of reach", "5-hybrid", "reachable", lambda o: template_of(whisper(o))["metadata"]["labels"].pop("speech-flow/reaches-hub")),
     ("a mount without a volume", "2-persistent-cache", "volumes", lambda o: worker(o)["volumeMounts"].append({"name": "x", "mountPath": "/x"})),
     ("a volume that nobody mounts", "2-persistent-cache", "volumes", lambda o: pod(o)["volumes"].append({"name": "x", "emptyDir": {}})),
+    ("a lockfile that is not mounted", "4-node-cache", "volumes", edit("StatefulSet", "speech-flow-cache", lambda t: t["spec"]["template"]["spec"]["containers"][0].update(volumeMounts=[{"name": "cache", "mountPath": "/models"}]))),
+    ("leases that are on no volume", "5-hybrid", "volumes", edit("StatefulSet", "speech-flow-cache", lambda t: t["spec"]["template"]["spec"]["containers"][0]["env"].pop())),
     ("a claim that is not there", "2-persistent-cache", "volumes", drop("PersistentVolumeClaim", "speech-flow-models")),
     ("two volumes of one claim", "2-persistent-cache", "volumes", lambda o: pod(o)["volumes"].append({"name": "x", "persistentVolumeClaim": {"claimName": "speech-flow-models"}})),
     ("a ConfigMap that is not there", "2-persistent-cache", "volumes", drop("ConfigMap", "speech-flow-config")),

@@ -15,6 +15,8 @@ UNITS |= {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", sta
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 WITH_SELECTOR = ("Deployment", "StatefulSet", "DaemonSet")
+# Settings that name a place on a volume.
+MOUNTED = ("SPEECH_FLOW_LEASE_DIR", "SPEECH_FLOW_LOCKFILE")
 CLUSTER_WIDE = ("Namespace", "PriorityClass", "PersistentVolume", "ClusterRole", "ClusterRoleBinding", "StorageClass")
 # Kinds whose names end in the names of pods or become a label's value.
 SHORT_NAMES = {"Service": 63, "StatefulSet": 52, "Job": 63, "CronJob": 52, "Namespace": 63, "DaemonSet": 52}
@@ -197,6 +199,11 @@ def volumes(objects):
                 mounted.add(mount["name"])
                 if mount["name"] not in claims | set(declared):
                     yield f"{where}/{container['name']}: there is no volume `{mount['name']}`"
+            variables = environment(objects, container)
+            for variable in MOUNTED:
+                place = variables.get(variable)
+                if place and not any(place == path or place.startswith(f"{path}/") for path in paths):
+                    yield f"{where}/{container['name']}: {variable} is {place}, and nothing is mounted there"
         yield from (f"{where}: nobody mounts the volume `{name}`" for name in declared if name not in mounted)
         sources = []
         for volume in spec.get("volumes", []):
