@@ -148,6 +148,11 @@ def ctranslate2() -> None:
     put("ctranslate2", "tiny-whisper-start", (FIXTURES / "tiny-whisper-ct2" / "model.bin").read_bytes()[:2048])
 
 
+def prepared() -> None:
+    for version in [1, 3, 6]:
+        put("prepared", f"version-{version}", ct2(version))
+
+
 def model_json() -> None:
     config = json.loads((FIXTURES / "tiny-lid" / "config.json").read_text())
     put("model_json", "labels", json.dumps({"0": "eng", "1": "deu", "2": "jpn"}))
@@ -303,7 +308,7 @@ def findings() -> None:
 def main() -> None:
     shutil.rmtree(SEEDS, ignore_errors=True)
     for write in [
-        listing, tree, artifact, headers, journal, lockfile, safetensors, ctranslate2, model_json, model_folder, lid_folder,
+        listing, tree, artifact, headers, journal, lockfile, safetensors, ctranslate2, prepared, model_json, model_folder, lid_folder,
         vad_model, card, config, names, audio,
         findings,
     ]:  # fmt: skip

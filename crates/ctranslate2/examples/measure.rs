@@ -38,12 +38,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mel: Vec<f32> = (0..model.n_mels() * 3000).map(|i| (i * 7919 % 1000) as f32 / 1000.0).collect();
     let start: u32 = start.parse()?;
     let options = GenerateOptions { max_length: 40, ..GenerateOptions::default() };
+    let windows: usize = windows.parse()?;
+    let encoded = (0..windows).map(|_| model.encode(&mel, 1)).collect::<Result<Vec<_>, _>>()?;
+    report("encode the windows")?;
     let mut score = 0.0;
-    for _ in 0..windows.parse()? {
-        let encoded = model.encode(&mel, 1)?;
-        score = model.generate(&encoded, &[&[start]], &options)?[0].hypotheses[0].score;
+    for window in &encoded {
+        score = model.generate(window, &[&[start]], &options)?[0].hypotheses[0].score;
     }
-    report("run the windows")?;
+    report("decode the windows")?;
     writeln!(std::io::stdout(), "score: {score}")?;
     Ok(())
 }

@@ -8,12 +8,24 @@
 
 #include <ctranslate2/models/whisper.h>
 
+#include "encoder.h"
 #include "model.h"
 #include "tensor.h"
 
 namespace speech_flow {
 
 using ctranslate2::models::Whisper;
+using ctranslate2::models::WhisperReplica;
+
+struct LoadedWhisper {
+  std::unique_ptr<Whisper> pool;
+  // Ours, where there is one for the model.
+  std::shared_ptr<Encoder> encoder;
+};
+
+inline LoadedWhisper& loaded(void* handle) {
+  return *static_cast<LoadedWhisper*>(handle);
+}
 
 // CTranslate2 reads these fields of `config.json` without looking whether they are there, and uses the numbers as
 // indices. So they are checked once, when the model is loaded.
@@ -69,24 +81,27 @@ inline void whisper_load(const sf_files* files, const sf_config* config, void** 
     const uint64_t frames = 2 * rows_of(model, "encoder/position_encodings/encodings");
     store.numbers = {replica.n_mels(), replica.is_multilingual(), replica.num_languages(), tokens, positions, frames};
     store.text = ctranslate2::compute_type_to_str(model.effective_compute_type());
-    *handle = whisper.release();
+    auto encoder = Encoder::of(replica.model(), config->intra_threads);
+    *handle = new LoadedWhisper{std::move(whisper), std::move(encoder)};
   });
 }
 
 inline void whisper_free(void* handle) noexcept {
-  delete static_cast<Whisper*>(handle);
+  delete static_cast<LoadedWhisper*>(handle);
 }
 
 inline void whisper_encode(void* handle, const float* mel, uint64_t batch, uint64_t values, void** output,
                            sf_answer* answer) noexcept {
   run(answer, [&](Store& store) {
-    auto& whisper = *static_cast<Whisper*>(handle);
-    const auto mels = static_cast<ctranslate2::dim_t>(whisper.n_mels());
+    auto& [pool, encoder] = loaded(handle);
+    const auto mels = static_cast<ctranslate2::dim_t>(pool->n_mels());
     const auto rows = static_cast<ctranslate2::dim_t>(batch);
-    // Only read: the call copies it before it hands it to a replica.
+    // Only read, and there until the call is answered.
     const StorageView features({rows, mels, static_cast<ctranslate2::dim_t>(values) / (rows * mels)},
                                const_cast<float*>(mel));
-    give(whisper.encode(features, /*to_cpu=*/false).get(), output, store);
+    auto encoded = encoder ? pool->post<StorageView>([&](WhisperReplica&) { return (*encoder)(features); })
+                           : pool->encode(features, /*to_cpu=*/false);
+    give(encoded.get(), output, store);
   });
 }
 
@@ -103,7 +118,7 @@ inline std::vector<std::vector<size_t>> unpack(const sf_tokens& lists) {
 
 inline void whisper_detect_language(void* handle, const void* encoded, sf_answer* answer) noexcept {
   run(answer, [&](Store& store) {
-    for (auto& row : static_cast<Whisper*>(handle)->detect_language(tensor(encoded))) {
+    for (auto& row : loaded(handle).pool->detect_language(tensor(encoded))) {
       const auto languages = row.get();
       store.numbers.push_back(languages.size());
       for (const auto& [token, probability] : languages) {
@@ -133,7 +148,7 @@ inline void whisper_generate(void* handle, const void* encoded, const sf_tokens*
     given.suppress_blank = options->suppress_blank != 0;
     given.suppress_tokens.assign(options->suppress_tokens, options->suppress_tokens + options->suppress_tokens_len);
 
-    for (auto& row : static_cast<Whisper*>(handle)->generate(tensor(encoded), unpack(*prompts), given)) {
+    for (auto& row : loaded(handle).pool->generate(tensor(encoded), unpack(*prompts), given)) {
       const auto result = row.get();
       store.numbers.push_back(result.sequences_ids.size());
       store.floats.push_back(result.no_speech_prob);
@@ -151,7 +166,7 @@ inline void whisper_align(void* handle, const void* encoded, const sf_tokens* st
                           const size_t* num_frames, uint64_t median_filter_width, sf_answer* answer) noexcept {
   run(answer, [&](Store& store) {
     std::vector<size_t> frames(num_frames, num_frames + texts->len);
-    auto rows = static_cast<Whisper*>(handle)->align(tensor(encoded), unpack(*start).at(0), unpack(*texts),
+    auto rows = loaded(handle).pool->align(tensor(encoded), unpack(*start).at(0), unpack(*texts),
                                                      std::move(frames),
                                                      static_cast<ctranslate2::dim_t>(median_filter_width));
     for (auto& row : rows) {

@@ -31,8 +31,6 @@ const FRAMES: u64 = 1500;
 const POSITIONS: u64 = 448;
 /// Texts that are followed at once: the default `beam_size`.
 const BEAMS: u64 = 5;
-/// Channels of one attention head, in every Whisper model.
-const HEAD: u64 = 64;
 /// A 32-bit float, which activations are on a processor whatever the weights are.
 const FLOAT: u64 = 4;
 /// Samples of the longest clip that language identification hears in one piece: the first 30 s.
@@ -144,8 +142,7 @@ fn matrix_bytes(compute_type: ComputeType) -> u64 {
     }
 }
 
-/// The encoder works on one window at a time (a batch of it gains nothing on a processor) and its attention compares
-/// each frame with each, before and after the softmax. While text is made, each window holds the decoder's keys and
+/// The encoder works on one window at a time: a batch of it gains nothing on a processor. While text is made, each window holds the decoder's keys and
 /// values of its frames, and for each text that is followed those of its tokens.
 fn whisper(folder: &Folder) -> Result<Weights, Invalid> {
     const FILE: &str = "model.bin";
@@ -162,8 +159,9 @@ fn whisper(folder: &Folder) -> Result<Weights, Invalid> {
         matrices: sum([model.matrix_numbers, product([model.vocabulary.unwrap_or_default().into(), width])]),
         others: model.other_numbers,
         largest: model.largest_numbers,
-        // Twice as much as is in use: such blocks are kept, and what is free between them cannot always be used.
-        encoder: product([2, 2, width.div_ceil(HEAD), FRAMES, FRAMES, FLOAT]),
+        // The most is in the feed-forward part: its inner layer, four times as wide, as floats and as integers, beside
+        // what goes in and comes out. Twice as much, since what is free between blocks cannot always be used.
+        encoder: product([2, 10, FRAMES, width, FLOAT]),
         window: sum([
             product([FRAMES + BEAMS * POSITIONS, keys_and_values]),
             // The encoder's output, and the same again while it is handed on.
