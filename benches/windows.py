@@ -36,7 +36,8 @@ def run(args, work):
         log = work / "transcripts.json"
         done = measure.run([str(word) for word in [*command, *said]], environment, work, log)
         text = log.read_text()
-        answer = json.loads(text[text.index("{") :])
+        # What it says beside its answer is in the same file.
+        answer, _ = json.JSONDecoder().raw_decode(text[text.index("{") :])
         errors = words = 0
         for result in answer["results"]:
             expected = said[Path(result["file"])]
