@@ -173,7 +173,7 @@ def drawings(record):
     if record["benchmark"] == "warm":
         table = {name: measure.summary([wall * 1000 for wall in walls]) for name, walls in record["walls"].items()}
         return {"warm-wall.svg": svg.bars("Warm start of two pinned models", "milliseconds of wall time", rows(table))}
-    if record["benchmark"] in ("speech", "server", "strategies"):
+    if record["benchmark"] in ("speech", "windows", "server", "strategies"):
         return {}
     found = {}
     for title, shape in record["shapes"].items():

@@ -49,7 +49,7 @@ def run(args, work):
             "peak_memory_bytes": done["peak_memory_bytes"],
         }
         print(f"  {compute_type}, {window}: {found[f'{compute_type}, {window}']}", file=sys.stderr, flush=True)
-    return {"clips": len(said), "words": words, "audio_seconds": round(seconds, 1), "windows": found}
+    return {"repetitions": 1, "clips": len(said), "words": words, "audio_seconds": round(seconds, 1), "windows": found}
 
 
 def write_clips(folder):
