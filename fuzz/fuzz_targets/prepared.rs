@@ -12,6 +12,9 @@ use speech_flow_fuzz::{assert_fit_to_show, assert_one_line, bounded};
 use speech_flow_speech_engine::ctranslate2::ComputeType;
 use speech_flow_speech_engine::prepared::{Contents, PrepareError, inspect, prepare};
 
+/// Numbers are converted by way of buffers of some megabytes, however large the model is.
+const BUFFERS: usize = 4 << 20;
+
 fuzz_target!(|bytes: &[u8]| {
     // The length may not be the file's any more: it was cut while it was read.
     for length in [bytes.len() as u64 + 1, u64::MAX] {
@@ -38,7 +41,7 @@ fn check(bytes: &[u8], contents: &Contents) {
     fs::write(folder.path().join("model.bin"), bytes).expect("a file");
     let out = folder.path().join("prepared");
     for compute_type in [ComputeType::Float32, ComputeType::Int8Float32] {
-        match bounded(bytes.len(), 64, || prepare(folder.path(), &out, compute_type)) {
+        match bounded(bytes.len() + BUFFERS, 1, || prepare(folder.path(), &out, compute_type)) {
             Ok(prepared) => {
                 prepared.verify().expect("the bytes that were written");
                 let file = fs::File::open(out.join("model.bin")).expect("the prepared weights");
