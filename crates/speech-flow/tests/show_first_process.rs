@@ -91,8 +91,8 @@ fn catches_terminate(pid: u32) -> bool {
 #[test]
 fn a_process_that_lost_its_parent_is_adopted_and_taken_when_it_ends() {
     let world = World::start();
-    let Some(container) = Container::start(&world, &["demo-hub"]) else { return };
-    wait_until("it listens to signals", || catches_terminate(container.pid));
+    let Some(mut container) = Container::start(&world, &["demo-hub"]) else { return };
+    container.wait_for_address();
     container.leave_an_orphan();
     wait_until("it is adopted", || children(container.pid).iter().any(|child| command_name(*child) == "sleep"));
     wait_until("its status is taken", || children(container.pid).is_empty());
