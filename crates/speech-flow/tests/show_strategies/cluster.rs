@@ -1,7 +1,7 @@
 //! One machine as a cluster: a hub, volumes, a strategy's manifests, and the client that all stories have.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -130,8 +130,8 @@ impl Cluster {
 
     /// Starts the cache server, in front of the hub.
     #[track_caller]
-    pub(crate) fn start_cache_server(&mut self) -> Pod {
-        let volume = self.volume("cache-server");
+    pub(crate) fn start_cache_server(&mut self, lockfile: &Path) -> Pod {
+        let volume = Volumes { lockfile: Some(lockfile.to_owned()), ..self.volume("cache-server") };
         let mut server = self.start("cache-server", "StatefulSet/speech-flow-cache", &volume);
         server.becomes_ready();
         self.cache_server = format!("http://{}", server.address);

@@ -8,8 +8,8 @@ use crate::container::Volumes;
 #[test]
 fn without_its_volume_a_worker_asks_the_cache_server_and_without_that_the_hub() {
     let mut cluster = Cluster::with("5-hybrid");
-    let server = cluster.start_cache_server();
     let lockfile = cluster.lockfile("speech-flow-lock");
+    let server = cluster.start_cache_server(&lockfile);
     let volume = Volumes { lockfile: Some(lockfile), ..cluster.volume("speech-flow-models") };
     cluster.run("Job/preload-models", &volume);
     // From now on the branch is another commit; nobody may serve it.

@@ -10,8 +10,8 @@ const DAEMON: &str = "DaemonSet/speech-flow-node-cache";
 #[test]
 fn a_pinned_version_is_rolled_out_and_back_and_a_node_that_loses_its_disk_fills_it_from_the_cluster() {
     let mut cluster = Cluster::with("4-node-cache");
-    let server = cluster.start_cache_server();
     let pinned = cluster.lockfile("speech-flow-lock-old");
+    let server = cluster.start_cache_server(&pinned);
     let on = |node: &str, lockfile| Volumes { lockfile: Some(lockfile), ..cluster.volume(node) };
     let (one, two) = (on("node-1", pinned.clone()), on("node-2", pinned.clone()));
     let daemons = [&one, &two].map(|node| {
@@ -48,7 +48,7 @@ fn a_pinned_version_is_rolled_out_and_back_and_a_node_that_loses_its_disk_fills_
     drop(daemons);
 
     // The node loses its disk. Workers that run go on; the next one fills the new disk, from the cache server alone.
-    let _server = cluster.start_cache_server();
+    let _server = cluster.start_cache_server(&pinned);
     fs::remove_dir_all(&one.models).expect("the disk is gone");
     cluster.client.hears_from_all();
     fs::create_dir(&one.models).expect("a new disk");
