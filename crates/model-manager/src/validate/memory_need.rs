@@ -24,7 +24,7 @@ use crate::config::ComputeType;
 
 /// The program, the engine's libraries and their threads, the detector of speech, buffers: what a worker with next to
 /// no model takes, rounded up.
-const PROCESS: u64 = 88 << 20;
+const PROCESS: u64 = 112 << 20;
 /// Frames of one window of 30 s, after Whisper's convolutions.
 const FRAMES: u64 = 1500;
 /// Longest text of one window, the prompt included.
