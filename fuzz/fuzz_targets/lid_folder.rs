@@ -7,12 +7,11 @@
 #![no_main]
 
 use std::fs;
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
-use speech_flow_fuzz::{assert_fit_to_show, assert_one_line, bounded};
+use speech_flow_fuzz::{assert_fit_to_show, assert_one_line, bounded, folder_in_memory};
 use speech_flow_speech_engine::lid::LidModel;
 
 const NAMES: [&str; 6] = [
@@ -25,9 +24,7 @@ const NAMES: [&str; 6] = [
 ];
 
 fuzz_target!(|bytes: &[u8]| {
-    let memory = PathBuf::from("/dev/shm");
-    let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let folder = tempfile::tempdir_in(parent).expect("a folder");
+    let folder = folder_in_memory();
     let put = |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).expect("a file");
     let (config, weights) = sound();
     put("config.json", config);

@@ -6,10 +6,10 @@
 #![no_main]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use speech_flow_fuzz::{assert_fit_to_show, assert_one_line, bounded};
+use speech_flow_fuzz::{assert_fit_to_show, assert_one_line, bounded, folder_in_memory};
 use speech_flow_model_manager::validate::sniff::{Lookalike, sniff};
 use speech_flow_model_manager::validate::validate;
 use speech_flow_model_types::ModelKind;
@@ -71,9 +71,7 @@ fn split(bytes: &[u8]) -> Vec<(&'static str, &[u8])> {
 }
 
 fn write(files: &[(&str, &[u8])]) -> TempDir {
-    let memory = PathBuf::from("/dev/shm");
-    let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let folder = tempfile::tempdir_in(parent).expect("a folder");
+    let folder = folder_in_memory();
     for (name, content) in files {
         fs::write(Path::join(folder.path(), name), content).expect("a file");
     }

@@ -5,10 +5,10 @@
 
 use std::fs;
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use speech_flow_fuzz::{assert_fit_to_show, assert_one_line, bounded};
+use speech_flow_fuzz::{assert_fit_to_show, assert_one_line, bounded, folder_in_memory};
 use speech_flow_speech_engine::ctranslate2::ComputeType;
 use speech_flow_speech_engine::prepared::{Contents, PrepareError, inspect, prepare};
 
@@ -35,9 +35,7 @@ fn read(bytes: &[u8], length: u64) -> Result<Contents, PrepareError> {
 fn check(bytes: &[u8], contents: &Contents) {
     assert_one_line(&contents.specification);
     assert!(contents.variables <= bytes.len());
-    let memory = PathBuf::from("/dev/shm");
-    let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let folder = tempfile::tempdir_in(parent).expect("a folder");
+    let folder = folder_in_memory();
     fs::write(folder.path().join("model.bin"), bytes).expect("a file");
     let out = folder.path().join("prepared");
     for compute_type in [ComputeType::Float32, ComputeType::Int8Float32] {

@@ -1,10 +1,11 @@
 //! What the fuzz targets share: a bound on memory, and the rules that hold for every path and every error.
 
 use std::error::Error;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use peak_alloc::PeakAlloc;
 use speech_flow_model_types::RelPath;
+use tempfile::TempDir;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -23,6 +24,14 @@ pub fn bounded<T>(input: usize, factor: usize, parse: impl FnOnce() -> T) -> T {
     let taken = ALLOCATOR.peak_usage().saturating_sub(before);
     assert!(taken <= ALLOWANCE + factor * input, "{input} bytes of input took {taken} bytes of memory");
     parsed
+}
+
+/// A folder for the files of one input: in memory where the machine has such a place, as there are thousands a second.
+#[must_use]
+pub fn folder_in_memory() -> TempDir {
+    let memory = PathBuf::from("/dev/shm");
+    let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    tempfile::tempdir_in(parent).expect("a folder")
 }
 
 /// Fails when an error cannot be shown as it is: text from outside must not move the cursor of a terminal, nor

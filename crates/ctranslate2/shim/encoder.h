@@ -95,20 +95,20 @@ class EncoderLayer {
   const float _scale;
 };
 
-// Replicas share one: nothing of it changes.
+// One for all replicas: nothing of it changes.
 class Encoder {
  public:
   // Nothing where CTranslate2's own encoder has to do it: on a GPU, and for a model that is of another shape.
-  static std::shared_ptr<Encoder> of(std::shared_ptr<const Model> model, size_t threads) {
+  static std::unique_ptr<Encoder> of(std::shared_ptr<const Model> model, size_t threads) {
     if (model->device() != Device::CPU)
       return nullptr;
-    const auto encoder = std::make_shared<Encoder>(std::move(model), QUERIES * std::max<dim_t>(threads, 1));
+    auto encoder = std::make_unique<Encoder>(std::move(model), QUERIES * std::max<dim_t>(threads, 1));
     const dim_t width = encoder->_norm.output_size();
     const bool fits = encoder->_norm.output_type() == ctranslate2::DataType::FLOAT32
                       && encoder->_conv2.output_size() == width && encoder->_positions.output_size() == width
                       && std::all_of(encoder->_layers.begin(), encoder->_layers.end(),
                                      [&](const auto& layer) { return layer->fits(width); });
-    return fits ? encoder : nullptr;
+    return fits ? std::move(encoder) : nullptr;
   }
 
   Encoder(std::shared_ptr<const Model> model, dim_t queries)

@@ -20,7 +20,7 @@ using ctranslate2::models::WhisperReplica;
 struct LoadedWhisper {
   std::unique_ptr<Whisper> pool;
   // Ours, where there is one for the model.
-  std::shared_ptr<Encoder> encoder;
+  std::unique_ptr<Encoder> encoder;
 };
 
 inline LoadedWhisper& loaded(void* handle) {
@@ -167,8 +167,8 @@ inline void whisper_align(void* handle, const void* encoded, const sf_tokens* st
   run(answer, [&](Store& store) {
     std::vector<size_t> frames(num_frames, num_frames + texts->len);
     auto rows = loaded(handle).pool->align(tensor(encoded), unpack(*start).at(0), unpack(*texts),
-                                                     std::move(frames),
-                                                     static_cast<ctranslate2::dim_t>(median_filter_width));
+                                           std::move(frames),
+                                           static_cast<ctranslate2::dim_t>(median_filter_width));
     for (auto& row : rows) {
       const auto result = row.get();
       store.numbers.push_back(result.alignments.size());

@@ -142,8 +142,8 @@ fn matrix_bytes(compute_type: ComputeType) -> u64 {
     }
 }
 
-/// The encoder works on one window at a time: a batch of it gains nothing on a processor. While text is made, each window holds the decoder's keys and
-/// values of its frames, and for each text that is followed those of its tokens.
+/// The encoder works on one window at a time: a batch of it gains nothing on a processor. While text is made, each
+/// window holds the decoder's keys and values of its frames, and for each text that is followed those of its tokens.
 fn whisper(folder: &Folder) -> Result<Weights, Invalid> {
     const FILE: &str = "model.bin";
     let opened = folder.open_weights(FILE)?;
