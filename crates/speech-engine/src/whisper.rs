@@ -31,6 +31,7 @@ mod tokenizer;
 mod tongue;
 mod transcribe;
 mod walk;
+mod warm_up;
 mod words;
 
 pub use backend::{AlignRequest, Backend, Encoded, Mel, ModelFacts, PromptShape};
@@ -41,6 +42,7 @@ pub use options::{Clips, EncoderWindow, Prompt, Span, Task, TranscribeOptions, V
 pub use segment::{Event, Segment, TranscriptionInfo, Word};
 pub use tokenizer::{SpecialTokens, Tokenizer, WordTokens};
 pub use transcribe::{Models, transcribe};
+pub use warm_up::warm_up;
 
 /// Frames of features in a second.
 pub(crate) const FRAMES_PER_SECOND: usize = 100;

@@ -11,7 +11,7 @@ use speech_flow_speech_engine::cancel::Cancel;
 use speech_flow_speech_engine::error::Error;
 use speech_flow_speech_engine::whisper::{
     AlignRequest, Backend, Encoded, Event, Mel, ModelFacts, Models, TranscribeOptions, WhisperModel, transcribe,
-    transcribe_batched,
+    transcribe_batched, warm_up,
 };
 
 /// The model, with a list of the frames of all windows that it encoded.
@@ -130,4 +130,12 @@ fn pieces_of_a_batch_share_the_length_of_the_longest() {
     let (text, _, frames) = hear(&audio, options, Some(2));
     assert_eq!(frames, [1000, 1000]);
     assert!(text.starts_with("The green key is under the table."), "{text}");
+}
+
+#[test]
+fn a_warm_up_encodes_its_sound_once_and_no_silence() {
+    let backend = counting();
+    let models = Models { backend: &backend, tokenizer: backend.model.tokenizer(), vad: None };
+    warm_up(models, &Audio::from_samples(vec![1000; 16_000]), &Cancel::new()).unwrap();
+    assert_eq!(backend.frames.into_inner().unwrap(), [100]);
 }

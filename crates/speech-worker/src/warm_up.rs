@@ -1,4 +1,4 @@
-//! The first inference: proves that the model answers, and brings its pages and kernels in.
+//! The first inference, before a worker is ready.
 
 use std::time::Duration;
 
@@ -6,39 +6,31 @@ use speech_flow_speech_engine::audio::{Audio, SAMPLE_RATE};
 use speech_flow_speech_engine::cancel::Cancel;
 use speech_flow_speech_engine::error::Error;
 use speech_flow_speech_engine::lid::IdentifyOptions;
-use speech_flow_speech_engine::whisper::{TranscribeOptions, transcribe};
+use speech_flow_speech_engine::whisper;
 
 use crate::engine::whisper::Scheduled;
 use crate::serving::{Loaded, Serving};
 
-/// Tokens that the first inference generates at most.
-const TOKENS: usize = 8;
-/// Seconds of a window, which cost the same whatever is in them.
-const WINDOW_S: f64 = 30.0;
+/// Short, as every start waits for it.
+const LENGTH: Duration = Duration::from_secs(1);
 /// A hum, since silence could be skipped.
 const HUM_HZ: f32 = 220.0;
 
 /// Runs the whole way once. Says how many seconds of audio that was worth.
 pub(crate) fn run(serving: &Serving) -> Result<f64, Error> {
-    let audio = hum(Duration::from_secs(1));
+    let audio = hum(LENGTH);
     let cancel = Cancel::new();
     match &serving.loaded {
         Loaded::Whisper(pool) => {
-            let options = TranscribeOptions {
-                temperature: vec![0.0],
-                max_new_tokens: Some(TOKENS),
-                ..TranscribeOptions::default()
-            };
             let scheduled = Scheduled::new(pool.client());
-            transcribe(scheduled.models(serving.vad.as_deref()), &audio, &options, &cancel, &mut |_| {})?;
-            Ok(WINDOW_S)
+            whisper::warm_up(scheduled.models(serving.vad.as_deref()), &audio, &cancel)?;
         }
         Loaded::Lid(engine) => {
             let options = IdentifyOptions { plain: true, ..IdentifyOptions::default() };
             engine.identify(&audio, &options, None, &cancel)?;
-            Ok(audio.duration().as_secs_f64())
         }
     }
+    Ok(LENGTH.as_secs_f64())
 }
 
 fn hum(length: Duration) -> Audio {
