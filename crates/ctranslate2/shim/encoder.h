@@ -59,7 +59,9 @@ class EncoderLayer {
     _in(normed, projected);
     StorageView& context = normed;  // Of the same shape, and not needed any more.
     attend(projected, context);
+    projected.release();
     _out(context, attended, &x);
+    context.release();
     _feed_forward(attended, x);
   }
 
@@ -128,7 +130,9 @@ class Encoder {
     StorageView x, next;
     _conv1(mel, x);
     _conv2(x, next);
+    x.release();
     ctranslate2::ops::Transpose({0, 2, 1})(next, x);
+    next.release();
     _positions(x);
     for (const auto& layer : _layers)
       (*layer)(x);

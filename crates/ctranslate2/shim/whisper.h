@@ -148,7 +148,14 @@ inline void whisper_generate(void* handle, const void* encoded, const sf_tokens*
     given.suppress_blank = options->suppress_blank != 0;
     given.suppress_tokens.assign(options->suppress_tokens, options->suppress_tokens + options->suppress_tokens_len);
 
-    for (auto& row : loaded(handle).pool->generate(tensor(encoded), unpack(*prompts), given)) {
+    const StorageView& windows = tensor(encoded);
+    const auto starts = unpack(*prompts);
+    // `Whisper::generate` would copy the windows. They are there until the call is answered, and the decoder only reads
+    // them, in its first step: `TransformerDecoder::decode` in `src/layers/transformer.cc`.
+    auto rows = loaded(handle).pool->post_batch<ctranslate2::models::WhisperGenerationResult>(
+        [&](WhisperReplica& replica) { return replica.generate(window(windows, 0, windows.shape()), starts, given); },
+        starts.size());
+    for (auto& row : rows) {
       const auto result = row.get();
       store.numbers.push_back(result.sequences_ids.size());
       store.floats.push_back(result.no_speech_prob);
