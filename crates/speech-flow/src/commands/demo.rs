@@ -24,8 +24,9 @@ use crate::signals;
 const SLOW: u64 = 12 << 20;
 /// How long the download may take to get far enough to be killed.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What a killed download may cost beyond what was left: two segments of the default size.
-const MAX_REPEATED: u64 = 2 * (16 << 20);
+/// What a killed download may cost beyond what was left: two segments of the default size, and another for what the hub
+/// had sent and a busy machine had not read.
+const MAX_REPEATED: u64 = 3 * (16 << 20);
 
 pub(super) fn run(printer: &Arc<Printer>, args: &DemoArgs) -> Result<(), Failure> {
     let teller = Arc::clone(printer);
