@@ -46,7 +46,7 @@ def run(args, work):
         found[f"{name}, {compute_type}"] = {
             **side.ready(args.repetitions),
             "one by one": side.one_by_one(args.repetitions),
-            **side.together(args.repetitions),
+            **side.together(2 * args.repetitions),
             "long, batched": side.long(max(1, args.repetitions // 2)),
         }
     names = ["faster-whisper", "ctranslate2"]
@@ -272,7 +272,8 @@ def cost(pid):
 
 def cost_after(process, start):
     """What a process has cost when it says its next line."""
-    process.stdout.readline()
+    if not process.stdout.readline():
+        raise RuntimeError("faster-whisper ended")
     return cost(process.pid) | {"wall_seconds": time.perf_counter() - start}
 
 
@@ -327,10 +328,10 @@ def report_lines(record):
         f"process, without a server: for {record['clients']} clients a pool of {record['clients']} threads, the better of one replica with all threads and "
         "of a replica (`num_workers`) for each, and ours with a replica for each (`WORKER_REPLICAS`, `WORKER_MAX_BATCH=2`). *Loaded*, *ready* and *first clip* are from the start of the process on a warm cache, until "
         "the model is loaded, until it has heard a second of sound to warm up, and until the first clip has its answer; ours starts from what `preload --prepare` left and looks at every file first. "
-        "To warm up, both generate two tokens, ours in a window of that second, faster-whisper in the 30 seconds that it always takes; to answer its first clip soonest, faster-whisper goes without. *Long* is the whole process, with start and load. "
+        "To warm up, both generate two or three tokens, ours in a window of that second, faster-whisper in the 30 seconds that it always takes (twice where it detects the language, as with the fixture); to answer its first clip soonest, faster-whisper goes without. *Long* is the whole process, with start and load. "
         "Ratios are medians, ours to theirs.\n",
-        "| model | what | " + " | ".join(f"{label}: ours | theirs | ratio" for _, label, _ in KEYS) + " | promised |",
-        "| --- | --- |" + " --- |" * (3 * len(KEYS) + 1),
+        "| model | what | runs | " + " | ".join(f"{label}: ours | theirs | ratio" for _, label, _ in KEYS) + " | promised |",
+        "| --- | --- | --- |" + " --- |" * (3 * len(KEYS) + 1),
     ]
     for model, parts in record["models"].items():
         for what, runs in parts.items():
@@ -341,7 +342,7 @@ def report_lines(record):
                     continue
                 ours, theirs = (statistics.median(run[key] / unit for run in runs[side]) for side in ["speech-flow", "faster-whisper"])
                 cells += [f"{ours:.3g}", f"{theirs:.3g}", f"**{ours / theirs:.2f}**"]
-            lines.append(f"| {model} | {what} | " + " | ".join(cells) + f" | {PROMISES[what]} |")
+            lines.append(f"| {model} | {what} | {len(runs['speech-flow'])} | " + " | ".join(cells) + f" | {PROMISES[what]} |")
     parts = [(what, run) for parts in record["models"].values() for what, runs in parts.items() for run in runs["speech-flow"] if "same_texts" in run]
     full, fitted = ([run["same_texts"] for what, run in parts if ("fitted" in what) == is_fitted] for is_fitted in (False, True))
     lines.append(

@@ -67,11 +67,11 @@ def main():
 
 
 def warm_up(model):
-    """As our worker does it, a second of a hum and two tokens; but faster-whisper has no window shorter than 30 seconds."""
+    """As our worker does it, a second of a hum and two or three tokens; but faster-whisper has no window shorter than 30 seconds."""
     import numpy
 
     hum = (0.1 * numpy.sin(numpy.arange(16000) * (2 * numpy.pi * 220 / 16000))).astype(numpy.float32)
-    list(model.transcribe(hum, temperature=0.0, max_new_tokens=2)[0])
+    list(model.transcribe(hum, temperature=0.0, max_new_tokens=3)[0])
 
 
 main()

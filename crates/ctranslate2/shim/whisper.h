@@ -150,10 +150,20 @@ inline void whisper_generate(void* handle, const void* encoded, const sf_tokens*
 
     const StorageView& windows = tensor(encoded);
     const auto starts = unpack(*prompts);
+    if (starts.empty() || static_cast<ctranslate2::dim_t>(starts.size()) != windows.dim(0))
+      throw std::invalid_argument("as many prompts as windows are needed");
     // `Whisper::generate` would copy the windows. They are there until the call is answered, and the decoder only reads
     // them, in its first step: `TransformerDecoder::decode` in `src/layers/transformer.cc`.
     auto rows = loaded(handle).pool->post_batch<ctranslate2::models::WhisperGenerationResult>(
-        [&](WhisperReplica& replica) { return replica.generate(window(windows, 0, windows.shape()), starts, given); },
+        [&](WhisperReplica& replica) {
+          try {
+            return replica.generate(window(windows, 0, windows.shape()), starts, given);
+          } catch (...) {
+            // A GPU may still be reading them.
+            ctranslate2::synchronize_stream(windows.device());
+            throw;
+          }
+        },
         starts.size());
     for (auto& row : rows) {
       const auto result = row.get();

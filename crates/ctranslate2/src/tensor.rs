@@ -12,7 +12,7 @@ use crate::raw::Call;
 
 /// The output of an encoder, on the device and in the float type of its model: `[batch, frames, width]`.
 ///
-/// It is immutable and needs its model no longer. A call takes it by copying it, which is cheap beside any inference.
+/// It is immutable and needs its model no longer. Calls read it, or copy it first, which is cheap beside any inference.
 pub struct Tensor {
     library: Arc<Library>,
     handle: *mut c_void,

@@ -11,12 +11,14 @@ use crate::whisper::fallback::{Decoder, suppressed_tokens};
 use crate::whisper::prompt::{self, Parts};
 use crate::whisper::{Models, TranscribeOptions, TranscriptionInfo};
 
-/// Tokens that it generates at most: the first is that of the prompt, the second that of a step after it.
-const TOKENS: usize = 2;
+/// New tokens that fit. The engine generates no more than half of what fits with the prompt: two for a model of English
+/// alone, whose prompt is one token, and three for others. The first step is that of the prompt, the next one goes on
+/// from what it left.
+const TOKENS: usize = 3;
 
 /// Hears some sound as [`transcribe`](crate::whisper::transcribe) does, with all that the model does for it, but in a
-/// window of just that length, and for two tokens. A window of 30 seconds would prove no more and take several times
-/// as long, in every process that starts.
+/// window of just that length, and for a few tokens. A window of 30 seconds goes the same way and takes several times
+/// as long, in every process that starts. What it needs more is memory.
 ///
 /// # Errors
 ///

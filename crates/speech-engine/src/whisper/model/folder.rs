@@ -7,7 +7,7 @@ use serde::Deserialize;
 use speech_flow_ctranslate2::Whisper;
 
 use crate::error::Error;
-use crate::features::{HOP, N_FFT};
+use crate::features::{HOP, N_FFT, WINDOW_FRAMES};
 use crate::vad::SAMPLE_RATE;
 use crate::whisper::Tokenizer;
 use crate::whisper::options::WINDOW_SECONDS;
@@ -57,6 +57,11 @@ impl Texts {
         if known > size {
             let problem = format!("it has {known} tokens and the model knows {size}");
             return Err(Error::model_file(folder.join("tokenizer.json"), problem));
+        }
+        let frames = engine.max_frames();
+        if frames < WINDOW_FRAMES {
+            let problem = format!("its windows have {frames} frames, where Whisper's have {WINDOW_FRAMES}");
+            return Err(Error::model_file(folder.join("model.bin"), problem));
         }
         Ok(())
     }
