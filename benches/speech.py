@@ -329,7 +329,7 @@ def report_lines(record):
         "of a replica (`num_workers`) for each, and ours with a replica for each (`WORKER_REPLICAS`, `WORKER_MAX_BATCH=2`). *Loaded*, *ready* and *first clip* are from the start of the process on a warm cache, until "
         "the model is loaded, until it has heard a second of sound to warm up, and until the first clip has its answer; ours starts from what `preload --prepare` left and looks at every file first. "
         "To warm up, both generate two or three tokens, ours in a window of that second, faster-whisper in the 30 seconds that it always takes (twice where it detects the language, as with the fixture); to answer its first clip soonest, faster-whisper goes without. *Long* is the whole process, with start and load. "
-        "Ratios are medians, ours to theirs.\n",
+        "Each row says how many runs it has, whatever the line above says of all; ratios are of their medians, ours to theirs.\n",
         "| model | what | runs | " + " | ".join(f"{label}: ours | theirs | ratio" for _, label, _ in KEYS) + " | promised |",
         "| --- | --- | --- |" + " --- |" * (3 * len(KEYS) + 1),
     ]
