@@ -93,10 +93,10 @@ pub(crate) fn on_hang_up(told: impl Fn() + Send + 'static) -> Result<(), Failure
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    _listening: Option<Listening>,
+    listening: Option<Listening>,
 }
 
-/// How many commands take the signals themselves right now.
+/// How many commands take the signals themselves, those included that took one and are about to end.
 static LISTENERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts as a listener until it is dropped.
@@ -107,6 +107,11 @@ impl Listening {
         LISTENERS.fetch_add(1, Ordering::Relaxed);
         Self
     }
+
+    /// Counts for good: whoever took a signal ends by itself, perhaps before others have heard of that signal.
+    fn stay(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Listening {
@@ -115,7 +120,7 @@ impl Drop for Listening {
     }
 }
 
-/// Whether a command takes the signals itself.
+/// Whether a command takes the signals itself, or took one.
 pub(crate) fn is_listened_to() -> bool {
     LISTENERS.load(Ordering::Relaxed) > 0
 }
@@ -123,20 +128,43 @@ pub(crate) fn is_listened_to() -> bool {
 impl Signals {
     /// Takes the signals from now on; must be called on a runtime.
     pub(crate) fn listen() -> std::io::Result<Self> {
-        Ok(Self { _listening: Some(Listening::begin()), ..Self::overhear()? })
+        Ok(Self { listening: Some(Listening::begin()), ..Self::overhear()? })
     }
 
     /// Hears the signals, too, without being the one who takes them.
     pub(crate) fn overhear() -> std::io::Result<Self> {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, _listening: None })
+        Ok(Self { interrupt, terminate, listening: None })
     }
 
     /// Number of the next signal.
     pub(crate) async fn next(&mut self) -> i32 {
-        tokio::select! {
+        let number = tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
             _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+        };
+        if let Some(listening) = self.listening.take() {
+            listening.stay();
         }
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_took_a_signal_counts_as_a_listener_after_it_has_gone() {
+        drop(Signals::listen().unwrap());
+        assert!(!is_listened_to(), "it took none");
+        let mut signals = Signals::listen().unwrap();
+        let mut late = Signals::overhear().unwrap();
+        kill_process(getpid(), Signal::TERM).unwrap();
+        assert_eq!(signals.next().await, 15);
+        drop(signals);
+        assert_eq!((late.next().await, is_listened_to()), (15, true));
     }
 }
