@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use speech_flow_demo_hub::{DemoHub, FaultRule, Repository};
 use tempfile::TempDir;
 
+use super::arrived::arrived;
 use super::is_file_request;
 use crate::printer::{Printer, Tone};
 use crate::report::Failure;
@@ -149,8 +150,8 @@ impl Stage {
         Ok(said)
     }
 
-    /// Starts a call and kills it once the hub has sent so much. Gives the bytes sent until then.
-    pub(super) fn kill_when(&self, arguments: &[&str], bytes: u64, patience: Duration) -> Result<u64, Failure> {
+    /// Starts a call and kills it once the hub has sent so much.
+    pub(super) fn kill_when(&self, arguments: &[&str], bytes: u64, patience: Duration) -> Result<(), Failure> {
         let failed = |error| Failure::unexpected("cannot kill the download", error);
         let mut child = self.start(arguments)?;
         let started = Instant::now();
@@ -161,7 +162,13 @@ impl Stage {
         }
         child.kill().map_err(failed)?;
         child.wait().map_err(failed)?;
-        Ok(self.seen().file_bytes)
+        Ok(())
+    }
+
+    /// Bytes of [`LARGE_FILE`] that are on disk while it is incomplete.
+    pub(super) fn arrived(&self) -> Result<u64, Failure> {
+        let repository = self.hub_cache().join(format!("models--{}", LARGE.replace('/', "--")));
+        arrived(&repository).map_err(|error| Failure::unexpected("cannot read what has arrived", error))
     }
 
     fn start(&self, arguments: &[&str]) -> Result<Child, Failure> {
