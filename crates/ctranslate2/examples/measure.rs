@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     report("encode the windows")?;
     let mut score = 0.0;
     for window in &encoded {
-        score = model.generate(window, &[&[start]], &options)?[0].hypotheses[0].score;
+        score = model.generate(&[window], &[&[start]], &options)?[0].hypotheses[0].score;
     }
     report("decode the windows")?;
     writeln!(std::io::stdout(), "score: {score}")?;

@@ -78,7 +78,6 @@ const sf_api api = {
     wav2vec2_encode,
     tensor_free,
     tensor_rows,
-    tensor_concat,
     tensor_read,
 };
 

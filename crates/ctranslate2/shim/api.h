@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SPEECH_FLOW_CT2_ABI 1
+#define SPEECH_FLOW_CT2_ABI 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -61,6 +61,12 @@ struct sf_tokens {
   size_t len;
 };
 
+// Encoded windows: tensors whose batches are read as one, in their order.
+struct sf_tensors {
+  const void* const* handles;
+  size_t len;
+};
+
 struct sf_options {
   uint64_t beam_size;
   float patience;
@@ -95,21 +101,21 @@ struct sf_api {
   void (*whisper_encode)(void* model, const float* mel, uint64_t batch, uint64_t values, void** tensor,
                          struct sf_answer*);
   // Numbers: languages of each row. Text: their tokens, one on a line. Floats: their probabilities.
-  void (*whisper_detect_language)(void* model, const void* tensor, struct sf_answer*);
+  void (*whisper_detect_language)(void* model, const struct sf_tensors*, struct sf_answer*);
   // For each row, numbers: hypotheses, and of each the number of tokens and the tokens. Floats: the probability of
   // silence, and the score of each hypothesis.
-  void (*whisper_generate)(void* model, const void* tensor, const struct sf_tokens* prompts, const struct sf_options*,
-                           struct sf_answer*);
+  void (*whisper_generate)(void* model, const struct sf_tensors*, const struct sf_tokens* prompts,
+                           const struct sf_options*, struct sf_answer*);
   // For each row, numbers: pairs, the pairs, and the number of probabilities. Floats: the probabilities.
-  void (*whisper_align)(void* model, const void* tensor, const struct sf_tokens* start, const struct sf_tokens* texts,
-                        const size_t* num_frames, uint64_t median_filter_width, struct sf_answer*);
+  void (*whisper_align)(void* model, const struct sf_tensors*, const struct sf_tokens* start,
+                        const struct sf_tokens* texts, const size_t* num_frames, uint64_t median_filter_width,
+                        struct sf_answer*);
   void (*wav2vec2_load)(const struct sf_files*, const struct sf_config*, void** model, struct sf_answer*);
   void (*wav2vec2_free)(void* model);
   void (*wav2vec2_encode)(void* model, const float* samples, uint64_t batch, uint64_t length, void** tensor,
                           struct sf_answer*);
   void (*tensor_free)(void* tensor);
   void (*tensor_rows)(const void* tensor, uint64_t start, uint64_t end, void** rows, struct sf_answer*);
-  void (*tensor_concat)(const void* const* tensors, size_t len, void** joined, struct sf_answer*);
   void (*tensor_read)(const void* tensor, float* into, size_t len, struct sf_answer*);
 };
 

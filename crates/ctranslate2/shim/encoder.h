@@ -34,6 +34,16 @@ using ctranslate2::models::Model;
 constexpr dim_t QUERIES = 128;
 constexpr auto GELU = ctranslate2::ops::ActivationType::GELU;
 
+// What layers compute in, one after the other: [batch, frames, …].
+struct Scratch {
+  // Of the width of the model.
+  StorageView narrow, attended;
+  // The projections, then the feed-forward network.
+  StorageView wide;
+  // [queries, frames].
+  StorageView scores;
+};
+
 class EncoderLayer {
  public:
   EncoderLayer(const Model& model, const std::string& scope, dim_t heads, dim_t queries)
@@ -42,36 +52,41 @@ class EncoderLayer {
         _norm(model, scope + "/self_attention/layer_norm"),
         _in(model, scope + "/self_attention/linear_0"),
         _out(model, scope + "/self_attention/linear_1", nullptr, /*is_layer_out=*/true),
-        _feed_forward(model, scope + "/ffn", /*pre_norm=*/true, GELU),
+        _feed_norm(model, scope + "/ffn/layer_norm"),
+        _feed_in(model, scope + "/ffn/linear_0", &GELU),
+        _feed_out(model, scope + "/ffn/linear_1", nullptr, /*is_layer_out=*/true),
+        _is_gated(model.layer_exists(scope + "/ffn/linear_0_noact")),
         _scale(model.get_attribute_with_default<float>(
             scope + "/self_attention/queries_scale",
             1.f / std::sqrt(static_cast<float>(_out.output_size() / heads)))) {}
 
   bool fits(dim_t width) const {
     return width % _heads == 0 && _in.output_size() == 3 * width && _out.output_size() == width
-           && _feed_forward.output_size() == width;
+           && _feed_out.output_size() == width && !_is_gated;
+  }
+
+  dim_t widest() const {
+    return std::max(_in.output_size(), _feed_in.output_size());
   }
 
   // `x`: [batch, frames, width], in place.
-  void operator()(StorageView& x) const {
-    StorageView normed, projected, attended;
-    _norm(x, normed);
-    _in(normed, projected);
-    StorageView& context = normed;  // Of the same shape, and not needed any more.
-    attend(projected, context);
-    projected.release();
-    _out(context, attended, &x);
-    context.release();
-    _feed_forward(attended, x);
+  void operator()(StorageView& x, Scratch& scratch) const {
+    auto& [narrow, attended, wide, scores] = scratch;
+    _norm(x, narrow);
+    _in(narrow, wide);
+    attend(wide, narrow, scores);
+    _out(narrow, attended, &x);
+    _feed_norm(attended, narrow);
+    _feed_in(narrow, wide);
+    _feed_out(wide, x, &attended);
   }
 
  private:
   // `projected`: [batch, frames, queries | keys | values], of which each is [heads, size of a head].
-  void attend(const StorageView& projected, StorageView& context) const {
+  void attend(const StorageView& projected, StorageView& context, StorageView& scores) const {
     using primitives = ctranslate2::primitives<Device::CPU>;
     const dim_t frames = projected.dim(1), width = projected.dim(2) / 3, size = width / _heads, row = 3 * width;
     const ctranslate2::ops::SoftMax softmax;
-    StorageView scores({std::min(frames, _queries), frames});
     for (dim_t of_all = 0; of_all < projected.dim(0) * _heads; ++of_all) {
       const dim_t window = of_all / _heads, head = of_all % _heads;
       const float* queries = projected.data<float>() + window * frames * row + head * size;
@@ -93,7 +108,9 @@ class EncoderLayer {
   const dim_t _heads, _queries;
   const layers::LayerNorm _norm;
   const layers::Dense _in, _out;
-  const layers::FeedForwardNetwork _feed_forward;
+  const layers::LayerNorm _feed_norm;
+  const layers::Dense _feed_in, _feed_out;
+  const bool _is_gated;
   const float _scale;
 };
 
@@ -134,8 +151,14 @@ class Encoder {
     ctranslate2::ops::Transpose({0, 2, 1})(next, x);
     next.release();
     _positions(x);
+    Scratch scratch;
+    // At once for the widest, as what grows is taken anew.
+    dim_t widest = 0;
     for (const auto& layer : _layers)
-      (*layer)(x);
+      widest = std::max(widest, layer->widest());
+    scratch.wide.resize({x.dim(0), x.dim(1), widest});
+    for (const auto& layer : _layers)
+      (*layer)(x, scratch);
     _norm(x, next);
     return next;
   }

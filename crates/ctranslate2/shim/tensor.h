@@ -1,6 +1,7 @@
 // Tensors: outputs of encoders, immutable once made.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
@@ -52,27 +53,32 @@ inline void tensor_rows(const void* handle, uint64_t start, uint64_t end, void**
   });
 }
 
-inline void tensor_concat(const void* const* handles, size_t len, void** joined, sf_answer* answer) noexcept {
-  run(answer, [&](Store& store) {
-    const StorageView& first = tensor(handles[0]);
-    const ctranslate2::ScopedDeviceSetter device(first.device(), first.device_index());
-    Shape shape = first.shape();
-    shape.at(0) = 0;
-    for (size_t i = 0; i < len; ++i) {
-      const StorageView& part = tensor(handles[i]);
-      if (part.dtype() != first.dtype() || part.rank() != first.rank() || part.device() != first.device())
-        throw std::invalid_argument("tensors of different number formats do not join");
-      shape[0] += part.dim(0);
-    }
-    StorageView result(std::move(shape), first.dtype(), first.device());
-    ctranslate2::dim_t row = 0;
-    for (size_t i = 0; i < len; ++i) {
-      const StorageView& part = tensor(handles[i]);
-      window(result, row, part.shape()).copy_from(part, /*synchronous=*/true);
-      row += part.dim(0);
-    }
-    give(std::move(result), joined, store);
-  });
+// The batches of tensors in one, in their order. A tensor that is alone is not copied: it must outlive what comes out.
+inline StorageView join(const sf_tensors& tensors) {
+  if (tensors.len == 0)
+    throw std::invalid_argument("no tensors to join");
+  const StorageView& first = tensor(tensors.handles[0]);
+  if (tensors.len == 1)
+    return window(first, 0, first.shape());
+  const ctranslate2::ScopedDeviceSetter device(first.device(), first.device_index());
+  Shape shape = first.shape();
+  shape.at(0) = 0;
+  for (size_t i = 0; i < tensors.len; ++i) {
+    const StorageView& part = tensor(tensors.handles[i]);
+    const bool fits = part.dtype() == first.dtype() && part.device() == first.device() && part.rank() == first.rank()
+                      && std::equal(shape.begin() + 1, shape.end(), part.shape().begin() + 1);
+    if (!fits)
+      throw std::invalid_argument("tensors of different shapes, devices or number formats do not join");
+    shape[0] += part.dim(0);
+  }
+  StorageView joined(std::move(shape), first.dtype(), first.device());
+  ctranslate2::dim_t row = 0;
+  for (size_t i = 0; i < tensors.len; ++i) {
+    const StorageView& part = tensor(tensors.handles[i]);
+    window(joined, row, part.shape()).copy_from(part, /*synchronous=*/true);
+    row += part.dim(0);
+  }
+  return joined;
 }
 
 inline void tensor_read(const void* handle, float* into, size_t len, sf_answer* answer) noexcept {

@@ -116,10 +116,40 @@ inline std::vector<std::vector<size_t>> unpack(const sf_tokens& lists) {
   return unpacked;
 }
 
-inline void whisper_detect_language(void* handle, const void* encoded, sf_answer* answer) noexcept {
+// Calls a replica with the windows, joined on its own thread; gives what comes of each row.
+//
+// `Whisper`'s own functions would copy them. The engine only reads them, and lets go of them once the decoder has its
+// keys and values (`TransformerDecoder::decode` in `src/layers/transformer.cc`): a joined copy is freed there.
+template <typename Result, typename Call>
+std::vector<Result> on_windows(void* handle, const sf_tensors* windows, const Call& call) {
+  size_t count = 0;
+  for (size_t i = 0; i < windows->len; ++i)
+    count += static_cast<size_t>(tensor(windows->handles[i]).dim(0));
+  auto rows = loaded(handle).pool->template post_batch<Result>(
+      [windows, &call](WhisperReplica& replica) {
+        try {
+          return call(replica, join(*windows));
+        } catch (...) {
+          // A GPU may still be reading them.
+          ctranslate2::synchronize_stream(replica.model()->device());
+          throw;
+        }
+      },
+      count);
+  std::vector<Result> results;
+  results.reserve(rows.size());
+  for (auto& row : rows)
+    results.push_back(row.get());
+  return results;
+}
+
+inline void whisper_detect_language(void* handle, const sf_tensors* windows, sf_answer* answer) noexcept {
   run(answer, [&](Store& store) {
-    for (auto& row : loaded(handle).pool->detect_language(tensor(encoded))) {
-      const auto languages = row.get();
+    using Languages = std::vector<std::pair<std::string, float>>;
+    const auto call = [](WhisperReplica& replica, StorageView encoded) {
+      return replica.detect_language(std::move(encoded));
+    };
+    for (const auto& languages : on_windows<Languages>(handle, windows, call)) {
       store.numbers.push_back(languages.size());
       for (const auto& [token, probability] : languages) {
         store.text += token + "\n";
@@ -129,44 +159,36 @@ inline void whisper_detect_language(void* handle, const void* encoded, sf_answer
   });
 }
 
-inline void whisper_generate(void* handle, const void* encoded, const sf_tokens* prompts, const sf_options* options,
-                             sf_answer* answer) noexcept {
-  run(answer, [&](Store& store) {
-    ctranslate2::models::WhisperOptions given;
-    given.beam_size = options->beam_size;
-    given.patience = options->patience;
-    given.length_penalty = options->length_penalty;
-    given.repetition_penalty = options->repetition_penalty;
-    given.no_repeat_ngram_size = options->no_repeat_ngram_size;
-    given.max_length = options->max_length;
-    given.sampling_topk = options->sampling_topk;
-    given.sampling_temperature = options->sampling_temperature;
-    given.num_hypotheses = options->num_hypotheses;
-    given.return_scores = true;
-    given.return_no_speech_prob = options->return_no_speech_prob != 0;
-    given.max_initial_timestamp_index = options->max_initial_timestamp_index;
-    given.suppress_blank = options->suppress_blank != 0;
-    given.suppress_tokens.assign(options->suppress_tokens, options->suppress_tokens + options->suppress_tokens_len);
+inline ctranslate2::models::WhisperOptions unpack(const sf_options& options) {
+  ctranslate2::models::WhisperOptions unpacked;
+  unpacked.beam_size = options.beam_size;
+  unpacked.patience = options.patience;
+  unpacked.length_penalty = options.length_penalty;
+  unpacked.repetition_penalty = options.repetition_penalty;
+  unpacked.no_repeat_ngram_size = options.no_repeat_ngram_size;
+  unpacked.max_length = options.max_length;
+  unpacked.sampling_topk = options.sampling_topk;
+  unpacked.sampling_temperature = options.sampling_temperature;
+  unpacked.num_hypotheses = options.num_hypotheses;
+  unpacked.return_scores = true;
+  unpacked.return_no_speech_prob = options.return_no_speech_prob != 0;
+  unpacked.max_initial_timestamp_index = options.max_initial_timestamp_index;
+  unpacked.suppress_blank = options.suppress_blank != 0;
+  unpacked.suppress_tokens.assign(options.suppress_tokens, options.suppress_tokens + options.suppress_tokens_len);
+  return unpacked;
+}
 
-    const StorageView& windows = tensor(encoded);
+inline void whisper_generate(void* handle, const sf_tensors* windows, const sf_tokens* prompts,
+                             const sf_options* options, sf_answer* answer) noexcept {
+  run(answer, [&](Store& store) {
+    const auto given = unpack(*options);
     const auto starts = unpack(*prompts);
-    if (starts.empty() || static_cast<ctranslate2::dim_t>(starts.size()) != windows.dim(0))
-      throw std::invalid_argument("as many prompts as windows are needed");
-    // `Whisper::generate` would copy the windows. They are there until the call is answered, and the decoder only reads
-    // them, in its first step: `TransformerDecoder::decode` in `src/layers/transformer.cc`.
-    auto rows = loaded(handle).pool->post_batch<ctranslate2::models::WhisperGenerationResult>(
-        [&](WhisperReplica& replica) {
-          try {
-            return replica.generate(window(windows, 0, windows.shape()), starts, given);
-          } catch (...) {
-            // A GPU may still be reading them.
-            ctranslate2::synchronize_stream(windows.device());
-            throw;
-          }
-        },
-        starts.size());
-    for (auto& row : rows) {
-      const auto result = row.get();
+    const auto call = [&](WhisperReplica& replica, StorageView encoded) {
+      if (static_cast<ctranslate2::dim_t>(starts.size()) != encoded.dim(0))
+        throw std::invalid_argument("as many prompts as windows are needed");
+      return replica.generate(std::move(encoded), starts, given);
+    };
+    for (const auto& result : on_windows<ctranslate2::models::WhisperGenerationResult>(handle, windows, call)) {
       store.numbers.push_back(result.sequences_ids.size());
       store.floats.push_back(result.no_speech_prob);
       for (size_t i = 0; i < result.sequences_ids.size(); ++i) {
@@ -179,15 +201,17 @@ inline void whisper_generate(void* handle, const void* encoded, const sf_tokens*
   });
 }
 
-inline void whisper_align(void* handle, const void* encoded, const sf_tokens* start, const sf_tokens* texts,
+inline void whisper_align(void* handle, const sf_tensors* windows, const sf_tokens* start, const sf_tokens* texts,
                           const size_t* num_frames, uint64_t median_filter_width, sf_answer* answer) noexcept {
   run(answer, [&](Store& store) {
-    std::vector<size_t> frames(num_frames, num_frames + texts->len);
-    auto rows = loaded(handle).pool->align(tensor(encoded), unpack(*start).at(0), unpack(*texts),
-                                           std::move(frames),
-                                           static_cast<ctranslate2::dim_t>(median_filter_width));
-    for (auto& row : rows) {
-      const auto result = row.get();
+    const auto prompt = unpack(*start).at(0);
+    const auto tokens = unpack(*texts);
+    const std::vector<size_t> frames(num_frames, num_frames + texts->len);
+    const auto call = [&](WhisperReplica& replica, StorageView encoded) {
+      return replica.align(std::move(encoded), prompt, tokens, frames,
+                           static_cast<ctranslate2::dim_t>(median_filter_width));
+    };
+    for (const auto& result : on_windows<ctranslate2::models::WhisperAlignmentResult>(handle, windows, call)) {
       store.numbers.push_back(result.alignments.size());
       for (const auto& [token, frame] : result.alignments) {
         store.numbers.push_back(token);

@@ -10,9 +10,10 @@ use std::ffi::{c_char, c_void};
 use std::marker::PhantomData;
 
 use crate::running::Running;
+use crate::tensor::Tensor;
 
 /// Number of this interface. It grows with each change of `shim/api.h`; both sides refuse another number.
-pub(crate) const ABI: u32 = 1;
+pub(crate) const ABI: u32 = 2;
 
 /// What a call gives back: numbers, floats and text, whose meaning is that of the function.
 #[repr(C)]
@@ -78,6 +79,21 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// Tensors whose batches are read as one.
+#[repr(C)]
+pub(crate) struct Tensors<'a> {
+    handles: *const *const c_void,
+    len: usize,
+    tensors: PhantomData<&'a Tensor>,
+}
+
+impl<'a> Tensors<'a> {
+    /// The caller keeps `handles` and the tensors that they are of while the value is used.
+    pub(crate) fn new(handles: &'a [*const c_void]) -> Self {
+        Self { handles: handles.as_ptr(), len: handles.len(), tensors: PhantomData }
+    }
+}
+
 /// [`crate::GenerateOptions`] for the shim.
 #[repr(C)]
 pub(crate) struct Options {
@@ -114,12 +130,12 @@ pub(crate) struct Api {
     pub(crate) whisper_load: Load,
     pub(crate) whisper_free: Free,
     pub(crate) whisper_encode: unsafe extern "C" fn(*mut c_void, *const f32, u64, u64, *mut *mut c_void, *mut Answer),
-    pub(crate) whisper_detect_language: unsafe extern "C" fn(*mut c_void, *const c_void, *mut Answer),
+    pub(crate) whisper_detect_language: unsafe extern "C" fn(*mut c_void, *const Tensors<'_>, *mut Answer),
     pub(crate) whisper_generate:
-        unsafe extern "C" fn(*mut c_void, *const c_void, *const Tokens<'_>, *const Options, *mut Answer),
+        unsafe extern "C" fn(*mut c_void, *const Tensors<'_>, *const Tokens<'_>, *const Options, *mut Answer),
     pub(crate) whisper_align: unsafe extern "C" fn(
         *mut c_void,
-        *const c_void,
+        *const Tensors<'_>,
         *const Tokens<'_>,
         *const Tokens<'_>,
         *const usize,
@@ -131,7 +147,6 @@ pub(crate) struct Api {
     pub(crate) wav2vec2_encode: unsafe extern "C" fn(*mut c_void, *const f32, u64, u64, *mut *mut c_void, *mut Answer),
     pub(crate) tensor_free: Free,
     pub(crate) tensor_rows: unsafe extern "C" fn(*const c_void, u64, u64, *mut *mut c_void, *mut Answer),
-    pub(crate) tensor_concat: unsafe extern "C" fn(*const *const c_void, usize, *mut *mut c_void, *mut Answer),
     pub(crate) tensor_read: unsafe extern "C" fn(*const c_void, *mut f32, usize, *mut Answer),
 }
 

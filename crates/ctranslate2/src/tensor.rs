@@ -1,18 +1,21 @@
 //! What an encoder gives: numbers that stay on the device of the model.
 
+use std::borrow::Borrow;
 use std::ffi::c_void;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::library::Library;
 use crate::model::Device;
-use crate::raw::Call;
+use crate::raw::{Call, Tensors};
 
 /// The output of an encoder, on the device and in the float type of its model: `[batch, frames, width]`.
 ///
-/// It is immutable and needs its model no longer. Calls read it, or copy it first, which is cheap beside any inference.
+/// It is immutable and needs its model no longer. Calls read it; where they take several, they copy them into one batch
+/// for as long as the engine needs it, which is cheap beside any inference.
 pub struct Tensor {
     library: Arc<Library>,
     handle: *mut c_void,
@@ -39,7 +42,7 @@ impl Tensor {
         Ok(Self { library: Arc::clone(library), handle, device, shape })
     }
 
-    pub(crate) fn handle(&self) -> *const c_void {
+    fn handle(&self) -> *const c_void {
         self.handle
     }
 
@@ -72,36 +75,6 @@ impl Tensor {
         })
     }
 
-    /// The batches of several tensors in one, in their order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidInput`] where there are none, or they differ in another dimension, in device or in number
-    /// format; [`Error::OutOfMemory`].
-    pub fn concat(tensors: &[&Self]) -> Result<Self, Error> {
-        let Some(first) = tensors.first() else {
-            return Err(Error::InvalidInput { reason: "no tensors to join".to_owned() });
-        };
-        let fits = |other: &&Self| {
-            other.device == first.device
-                && other.shape.get(1..) == first.shape.get(1..)
-                && Arc::ptr_eq(&other.library, &first.library)
-        };
-        if let Some(other) = tensors.iter().find(|other| !fits(other)) {
-            return Err(Error::InvalidInput {
-                reason: format!(
-                    "a tensor of shape {:?} on `{}` does not join one of {:?} on `{}`",
-                    other.shape, other.device, first.shape, first.device
-                ),
-            });
-        }
-        let handles: Vec<*const c_void> = tensors.iter().map(|tensor| tensor.handle()).collect();
-        Self::from_call(&first.library, first.device, |handle, answer| {
-            // SAFETY: the handles live as long as `tensors`, and come from this library.
-            unsafe { (first.library.api().tensor_concat)(handles.as_ptr(), handles.len(), handle, answer) }
-        })
-    }
-
     /// The numbers, row by row, as 32-bit floats on the CPU.
     ///
     /// # Errors
@@ -116,6 +89,51 @@ impl Tensor {
         });
         self.library.check(&call, self.device)?;
         Ok(numbers)
+    }
+}
+
+/// Tensors that a call reads as one batch.
+pub(crate) struct Batch<'a> {
+    handles: Vec<*const c_void>,
+    shape: Vec<usize>,
+    tensors: PhantomData<&'a Tensor>,
+}
+
+impl<'a> Batch<'a> {
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] where there are none, or they differ in another dimension than the first, in device or
+    /// in library.
+    pub(crate) fn of<T: Borrow<Tensor>>(tensors: &'a [T]) -> Result<Self, Error> {
+        let Some(first) = tensors.first().map(Borrow::borrow) else {
+            return Err(Error::InvalidInput { reason: "no tensors to join".to_owned() });
+        };
+        let mut shape = first.shape.clone();
+        for other in tensors.iter().skip(1).map(Borrow::borrow) {
+            let fits = other.device == first.device
+                && other.shape.get(1..) == first.shape.get(1..)
+                && Arc::ptr_eq(&other.library, &first.library);
+            if !fits {
+                return Err(Error::InvalidInput {
+                    reason: format!(
+                        "a tensor of shape {:?} on `{}` does not join one of {:?} on `{}`",
+                        other.shape, other.device, first.shape, first.device
+                    ),
+                });
+            }
+            shape.iter_mut().zip(&other.shape).take(1).for_each(|(rows, more)| *rows += more);
+        }
+        let handles = tensors.iter().map(|tensor| tensor.borrow().handle()).collect();
+        Ok(Self { handles, shape, tensors: PhantomData })
+    }
+
+    /// Size of each dimension; the first is the batch.
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    pub(crate) fn raw(&self) -> Tensors<'_> {
+        Tensors::new(&self.handles)
     }
 }
 

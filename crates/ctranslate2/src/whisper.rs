@@ -3,6 +3,7 @@
 mod bounds;
 mod types;
 
+use std::borrow::Borrow;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::files::{Lent, ModelFiles};
 use crate::library::Library;
 use crate::model::{ComputeType, Device, ModelConfig};
 use crate::raw::{Api, Call, Config, Files, Options, Outcome, Tokens};
-use crate::tensor::Tensor;
+use crate::tensor::{Batch, Tensor};
 use bounds::Bounds;
 pub use types::{Alignment, GenerateOptions, Generation, Hypothesis};
 
@@ -114,19 +115,21 @@ impl Whisper {
         })
     }
 
-    /// Language tokens such as `<|en|>` with their probabilities, the likeliest first, for each window of `encoded`.
+    /// Language tokens such as `<|en|>` with their probabilities, the likeliest first, for each window of `encoded`, tensors that are
+    /// read as one batch.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidInput`] where the model knows English only or the tensor is of another model,
     /// [`Error::OutOfMemory`], [`Error::Cuda`].
-    pub fn detect_language(&self, encoded: &Tensor) -> Result<Vec<Vec<(String, f32)>>, Error> {
+    pub fn detect_language(&self, encoded: &[impl Borrow<Tensor>]) -> Result<Vec<Vec<(String, f32)>>, Error> {
         if !self.is_multilingual {
             return Err(Error::InvalidInput { reason: "the model knows English only".to_owned() });
         }
+        let encoded = Batch::of(encoded)?;
         let call = Call::run(self.library.api(), |answer| {
             // SAFETY: the handles live during the call.
-            unsafe { (self.library.api().whisper_detect_language)(self.handle, encoded.handle(), answer) }
+            unsafe { (self.library.api().whisper_detect_language)(self.handle, &encoded.raw(), answer) }
         });
         self.library.check(&call, self.device)?;
         let text = call.text();
@@ -144,11 +147,12 @@ impl Whisper {
     /// [`Error::Cuda`].
     pub fn generate(
         &self,
-        encoded: &Tensor,
+        encoded: &[impl Borrow<Tensor>],
         prompts: &[&[u32]],
         options: &GenerateOptions,
     ) -> Result<Vec<Generation>, Error> {
-        self.bounds.check_batch(encoded, prompts.len())?;
+        let encoded = Batch::of(encoded)?;
+        self.bounds.check_batch(&encoded, prompts.len())?;
         self.bounds.check_tokens(prompts)?;
         self.bounds.check_options(options)?;
         if let Some(prompt) = prompts.iter().find(|prompt| prompt.len() > options.max_length) {
@@ -175,7 +179,7 @@ impl Whisper {
         let call = Call::run(self.library.api(), |answer| {
             let prompts = Tokens::new(&lists);
             // SAFETY: handles, tokens and options live during the call.
-            unsafe { (self.library.api().whisper_generate)(self.handle, encoded.handle(), &prompts, &raw, answer) }
+            unsafe { (self.library.api().whisper_generate)(self.handle, &encoded.raw(), &prompts, &raw, answer) }
         });
         self.library.check(&call, self.device)?;
         read_generations(call.numbers(), call.floats()).ok_or_else(unreadable)
@@ -190,14 +194,15 @@ impl Whisper {
     /// [`Error::Failed`] where the model's `config.json` has no `alignment_heads`.
     pub fn align(
         &self,
-        encoded: &Tensor,
+        encoded: &[impl Borrow<Tensor>],
         start_sequence: &[u32],
         text_tokens: &[&[u32]],
         num_frames: &[usize],
         median_filter_width: usize,
     ) -> Result<Vec<Alignment>, Error> {
-        self.bounds.check_batch(encoded, text_tokens.len())?;
-        self.bounds.check_batch(encoded, num_frames.len())?;
+        let encoded = Batch::of(encoded)?;
+        self.bounds.check_batch(&encoded, text_tokens.len())?;
+        self.bounds.check_batch(&encoded, num_frames.len())?;
         self.bounds.check_alignment(start_sequence, text_tokens, median_filter_width)?;
         let frames = 2 * encoded.shape().get(1).copied().unwrap_or(0);
         let num_frames: Vec<usize> = num_frames.iter().map(|count| (*count).min(frames)).collect();
@@ -209,7 +214,7 @@ impl Whisper {
             let frames = num_frames.as_ptr();
             // SAFETY: handles, tokens and frames live during the call; there are as many frames as texts.
             unsafe {
-                (self.library.api().whisper_align)(self.handle, encoded.handle(), &start, &texts, frames, width, answer)
+                (self.library.api().whisper_align)(self.handle, &encoded.raw(), &start, &texts, frames, width, answer)
             }
         });
         self.library.check(&call, self.device)?;

@@ -218,7 +218,7 @@ fn an_engine_for_another_interface_or_version_is_refused() {
     let sources = [
         ("const void* speech_flow_ct2_api(unsigned abi) { (void)abi; return 0; }", "another interface"),
         (
-            "static const struct { unsigned abi, size; const char* version; void* table[16]; } api = {1, 144, \"4.7.0\", {0}};\n\
+            "static const struct { unsigned abi, size; const char* version; void* table[15]; } api = {2, 136, \"4.7.0\", {0}};\n\
              const void* speech_flow_ct2_api(unsigned abi) { (void)abi; return &api; }",
             "4.7.0",
         ),

@@ -48,8 +48,8 @@ fn features(seed: u32) -> Vec<f32> {
 }
 
 /// Both windows of the golden file in one batch.
-fn both(model: &Whisper) -> Tensor {
-    model.encode(&[features(1), features(2)].concat(), 2).expect("the windows have the model's shape")
+fn both(model: &Whisper) -> [Tensor; 1] {
+    [model.encode(&[features(1), features(2)].concat(), 2).expect("the windows have the model's shape")]
 }
 
 fn golden() -> Value {
@@ -93,7 +93,7 @@ fn the_model_says_what_it_is() {
 
 #[test]
 fn encoder_outputs_equal_pythons() {
-    let encoded = both(&tiny());
+    let [encoded] = both(&tiny());
     assert_eq!(encoded.shape(), [2, 1500, 128]);
     let values = encoded.to_vec().unwrap();
     let picked = (0..2 * 1500).filter(|frame| frame % 1500 % 500 == 0).flat_map(|frame| {
@@ -177,7 +177,7 @@ fn a_batch_of_two_equals_the_two_alone() {
     let batch = model.generate(&both(&model), &[PROMPT, PROMPT], &short(5)).unwrap();
     let aligned = model.align(&both(&model), PROMPT, &TEXTS, &[3000, 1200], 7).unwrap();
     for (row, seed) in [1, 2].into_iter().enumerate() {
-        let encoded = model.encode(&features(seed), 1).unwrap();
+        let encoded = [model.encode(&features(seed), 1).unwrap()];
         let single = model.generate(&encoded, &[PROMPT], &short(5)).unwrap();
         check_alike(&batch, &single[0], row);
         let alone: Vec<Alignment> = model.align(&encoded, PROMPT, &[TEXTS[row]], &[[3000, 1200][row]], 7).unwrap();
@@ -186,29 +186,42 @@ fn a_batch_of_two_equals_the_two_alone() {
 }
 
 #[test]
-fn rows_cut_a_batch_and_concat_joins_it_again() {
+fn rows_cut_a_batch_and_calls_join_them_again() {
     let model = tiny();
-    let encoded = both(&model);
+    let both = both(&model);
+    let [encoded] = &both;
     let (first, second) = (encoded.rows(0..1).unwrap(), encoded.rows(1..2).unwrap());
     assert_eq!((first.shape(), second.shape()), (&[1, 1500, 128][..], &[1, 1500, 128][..]));
     let all = encoded.to_vec().unwrap();
     assert_eq!(first.to_vec().unwrap(), all[..1500 * 128]);
     assert_eq!(second.to_vec().unwrap(), all[1500 * 128..]);
-    let swapped = Tensor::concat(&[&second, &first, &second]).unwrap();
-    assert_eq!(swapped.shape(), [3, 1500, 128]);
-    assert_eq!(swapped.to_vec().unwrap()[1500 * 128..], all);
+
+    let whole = model.generate(&both, &[PROMPT, PROMPT], &short(5)).unwrap();
+    assert_ne!(whole[0], whole[1]);
+    let parts = [&first, &second];
+    assert_eq!(model.generate(&parts, &[PROMPT, PROMPT], &short(5)).unwrap(), whole);
+    let more = model.generate(&[&second, encoded, &second], &[PROMPT; 4], &short(5)).unwrap();
+    for (found, row) in more.iter().zip([1, 0, 1, 1]) {
+        check_alike(&whole, found, row);
+    }
+    assert_eq!(model.detect_language(&parts).unwrap(), model.detect_language(&both).unwrap());
+    assert_eq!(
+        model.align(&parts, PROMPT, &TEXTS, &[3000, 1200], 7).unwrap(),
+        model.align(&both, PROMPT, &TEXTS, &[3000, 1200], 7).unwrap()
+    );
 
     for rows in [0..0, 1..3, 2..3] {
         assert!(matches!(encoded.rows(rows), Err(Error::InvalidInput { .. })));
     }
     let other = model.encode(&features(1)[..80 * 100], 1).unwrap();
-    assert!(matches!(Tensor::concat(&[&first, &other]), Err(Error::InvalidInput { .. })));
-    assert!(matches!(Tensor::concat(&[]), Err(Error::InvalidInput { .. })));
+    assert!(matches!(model.generate(&[&first, &other], &[PROMPT, PROMPT], &short(5)), Err(Error::InvalidInput { .. })));
+    let none: [Tensor; 0] = [];
+    assert!(matches!(model.generate(&none, &[], &short(5)), Err(Error::InvalidInput { .. })));
 }
 
 #[test]
 fn tensors_outlive_their_model() {
-    let encoded = both(&tiny());
+    let [encoded] = both(&tiny());
     assert_eq!(encoded.rows(1..2).unwrap().to_vec().unwrap(), encoded.to_vec().unwrap()[1500 * 128..]);
 }
 
@@ -218,7 +231,7 @@ fn eight_threads_share_a_model_of_two_replicas() {
     let model = Whisper::load(&engine(), &fixture("tiny-whisper-ct2"), &config).unwrap();
     let expected: Vec<_> = [1, 2]
         .map(|seed| {
-            let encoded = model.encode(&features(seed), 1).unwrap();
+            let encoded = [model.encode(&features(seed), 1).unwrap()];
             model.generate(&encoded, &[PROMPT], &short(5)).unwrap()
         })
         .into();
@@ -228,7 +241,7 @@ fn eight_threads_share_a_model_of_two_replicas() {
             scope.spawn(move || {
                 for round in 0..3 {
                     let which = (thread + round) % 2;
-                    let encoded = model.encode(&features(which as u32 + 1), 1).unwrap();
+                    let encoded = [model.encode(&features(which as u32 + 1), 1).unwrap()];
                     let found = model.generate(&encoded, &[PROMPT], &short(5)).unwrap();
                     assert_eq!(found, expected[which], "thread {thread} round {round}");
                 }
@@ -260,8 +273,8 @@ fn calls_that_do_not_fit_the_model_are_refused() {
     refused(model.align(&encoded, PROMPT, &[&[2289], &[1]], &[3000, 3000], 7));
     // A tensor of a model of another width.
     let other = Whisper::load(&engine(), &fixture("tiny-whisper-v3-ct2"), &config(ComputeType::Float32)).unwrap();
-    let foreign = model.encode(&features(1), 1).unwrap();
-    if other.encode(&vec![0.0; 128 * 100], 1).unwrap().shape()[2] != foreign.shape()[2] {
+    let foreign = [model.encode(&features(1), 1).unwrap()];
+    if other.encode(&vec![0.0; 128 * 100], 1).unwrap().shape()[2] != foreign[0].shape()[2] {
         refused(other.generate(&foreign, &[PROMPT], &short(1)));
     }
 }

@@ -28,7 +28,7 @@ fn outputs(model: &Whisper) -> Outputs {
     let mel: Vec<f32> = (0..windows * model.n_mels() * 3000)
         .map(|i| ((i * 7919) % 1009) as f32 / 1009.0 + ((i % 3000) / 75 % 8) as f32 / 8.0 - 0.5)
         .collect();
-    let encoded = model.encode(&mel, windows).unwrap();
+    let encoded = [model.encode(&mel, windows).unwrap()];
     let (start, language) = (682, 683);
     let prompt = &[start, language, 783][..];
     let options = GenerateOptions { max_length: 60, return_no_speech_prob: true, ..GenerateOptions::default() };
@@ -36,7 +36,7 @@ fn outputs(model: &Whisper) -> Outputs {
     let texts = vec![&[300, 301, 302, 303][..]; windows];
     let aligned = model.align(&encoded, prompt, &texts, &vec![3000; windows], 7).unwrap();
     let probabilities = aligned.into_iter().flat_map(|alignment| alignment.token_probabilities).collect();
-    (encoded.to_vec().unwrap(), model.detect_language(&encoded).unwrap(), generations, probabilities)
+    (encoded[0].to_vec().unwrap(), model.detect_language(&encoded).unwrap(), generations, probabilities)
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@
 use super::GenerateOptions;
 use crate::error::Error;
 use crate::model::ModelConfig;
-use crate::tensor::Tensor;
+use crate::tensor::Batch;
 
 /// Limits of a model.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +41,10 @@ impl Bounds {
         ))
     }
 
-    pub(crate) fn check_batch(&self, encoded: &Tensor, lists: usize) -> Result<(), Error> {
+    pub(crate) fn check_batch(&self, encoded: &Batch<'_>, lists: usize) -> Result<(), Error> {
         match encoded.shape() {
             [batch, _, _] if *batch == lists => Ok(()),
-            shape => refuse(format!("{lists} lists for a tensor of shape {shape:?}")),
+            shape => refuse(format!("{lists} lists for windows of shape {shape:?}")),
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use speech_flow_ctranslate2::{
-    Alignment, ComputeType, Device, GenerateOptions, Generation, Library, ModelConfig, ModelFiles, Tensor, Whisper,
+    Alignment, ComputeType, Device, GenerateOptions, Generation, Library, ModelConfig, ModelFiles, Whisper,
 };
 
 use crate::cancel::Cancel;
@@ -107,7 +107,10 @@ impl Backend for WhisperModel {
 
     fn detect_language(&self, windows: &[Encoded], cancel: &Cancel) -> Result<Vec<Vec<(String, f32)>>, Error> {
         check(cancel)?;
-        with_batch(windows, "detect the language", |batch| self.engine.detect_language(batch))
+        if windows.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.engine.detect_language(windows).map_err(failed("detect the language"))
     }
 
     fn generate(
@@ -118,17 +121,22 @@ impl Backend for WhisperModel {
         cancel: &Cancel,
     ) -> Result<Vec<Generation>, Error> {
         check(cancel)?;
+        if windows.is_empty() {
+            return Ok(Vec::new());
+        }
         let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
-        with_batch(windows, "generate text", |batch| self.engine.generate(batch, &prompts, options))
+        self.engine.generate(windows, &prompts, options).map_err(failed("generate text"))
     }
 
     fn align(&self, windows: &[Encoded], request: &AlignRequest<'_>, cancel: &Cancel) -> Result<Vec<Alignment>, Error> {
         check(cancel)?;
+        if windows.is_empty() {
+            return Ok(Vec::new());
+        }
         let texts: Vec<&[u32]> = request.text_tokens.iter().map(Vec::as_slice).collect();
         let AlignRequest { start_sequence, num_frames, median_filter_width, .. } = *request;
-        with_batch(windows, "align words", |batch| {
-            self.engine.align(batch, start_sequence, &texts, num_frames, median_filter_width)
-        })
+        let aligned = self.engine.align(windows, start_sequence, &texts, num_frames, median_filter_width);
+        aligned.map_err(failed("align words"))
     }
 }
 
@@ -139,21 +147,4 @@ fn check(cancel: &Cancel) -> Result<(), Error> {
 
 fn failed(step: &'static str) -> impl Fn(speech_flow_ctranslate2::Error) -> Error {
     move |source| Error::Engine { step, source }
-}
-
-/// Runs `call` on the windows joined to one batch; none give none.
-fn with_batch<T>(
-    windows: &[Encoded],
-    step: &'static str,
-    call: impl FnOnce(&Tensor) -> Result<Vec<T>, speech_flow_ctranslate2::Error>,
-) -> Result<Vec<T>, Error> {
-    let result = match windows {
-        [] => return Ok(Vec::new()),
-        [window] => call(window),
-        windows => {
-            let tensors: Vec<&Tensor> = windows.iter().map(AsRef::as_ref).collect();
-            Tensor::concat(&tensors).and_then(|batch| call(&batch))
-        }
-    };
-    result.map_err(failed(step))
 }

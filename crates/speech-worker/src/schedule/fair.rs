@@ -26,6 +26,15 @@ struct Lane<T> {
     windows: VecDeque<T>,
 }
 
+/// A request's next window among those of the others.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    served: u64,
+    rank: u8,
+    since: u64,
+    request: RequestId,
+}
+
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self { lanes: HashMap::new(), clock: 0, arrivals: 0, len: 0 }
@@ -54,28 +63,26 @@ impl<T> FairQueue<T> {
     /// Takes windows that can be computed together: first the one whose turn it is, then those that have the same
     /// key, a window from each request in turn, up to as many as `most` says of the first.
     ///
-    /// `rank` decides between requests that were served alike, the lower first.
+    /// `rank` is the number of a window's step. Of requests that were served alike, the lower goes first, so that the
+    /// batch of a late step fills. Once it is full it goes before, as what is half done holds memory: but only if its
+    /// request is no further ahead than its window's own steps before.
     pub(crate) fn take<K: PartialEq>(
         &mut self,
         most: impl Fn(&T) -> usize,
         rank: impl Fn(&T) -> u8,
         key: impl Fn(&T) -> K,
     ) -> Vec<T> {
-        let mut order: Vec<(u64, u8, u64, RequestId)> = self
-            .lanes
-            .iter()
-            .filter_map(|(id, lane)| Some((lane.served, rank(lane.windows.front()?), lane.since, *id)))
-            .collect();
-        order.sort_unstable();
-        let Some((served, _, _, first)) = order.first().copied() else { return Vec::new() };
-        self.clock = self.clock.max(served);
-        let Some(next) = self.lanes.get(&first).and_then(|lane| lane.windows.front()) else { return Vec::new() };
-        let (wanted, max) = (key(next), most(next).max(1));
+        let order = self.order(rank);
+        let Some(first) = order.first() else { return Vec::new() };
+        self.clock = self.clock.max(first.served);
+        let next = self.late_and_full(&order, &most, &key).unwrap_or(first);
+        let Some(window) = self.front(next) else { return Vec::new() };
+        let (wanted, max) = (key(window), most(window).max(1));
         let mut taken = Vec::new();
         loop {
             let before = taken.len();
-            for (_, _, _, id) in &order {
-                let Some(lane) = self.lanes.get_mut(id) else { continue };
+            for Turn { request, .. } in &order {
+                let Some(lane) = self.lanes.get_mut(request) else { continue };
                 let fits = taken.len() < max && lane.windows.front().is_some_and(|window| key(window) == wanted);
                 if fits && let Some(window) = lane.windows.pop_front() {
                     lane.served += 1;
@@ -87,6 +94,45 @@ impl<T> FairQueue<T> {
                 return taken;
             }
         }
+    }
+
+    /// The requests with windows, whose turn it is first.
+    fn order(&self, rank: impl Fn(&T) -> u8) -> Vec<Turn> {
+        let turn = |(request, lane): (&RequestId, &Lane<T>)| {
+            let rank = rank(lane.windows.front()?);
+            Some(Turn { served: lane.served, rank, since: lane.since, request: *request })
+        };
+        let mut order: Vec<Turn> = self.lanes.iter().filter_map(turn).collect();
+        order.sort_unstable();
+        order
+    }
+
+    /// Of each later step than the first one's, the latest step first, the window whose turn it is, if its batch is
+    /// full.
+    fn late_and_full<'a, K: PartialEq>(
+        &self,
+        order: &'a [Turn],
+        most: impl Fn(&T) -> usize,
+        key: impl Fn(&T) -> K,
+    ) -> Option<&'a Turn> {
+        let first = order.first()?;
+        let mut late: Vec<&Turn> = Vec::new();
+        for turn in order.iter().filter(|turn| turn.rank > first.rank) {
+            if late.iter().all(|other| other.rank != turn.rank) {
+                late.push(turn);
+            }
+        }
+        late.sort_unstable_by_key(|turn| std::cmp::Reverse(turn.rank));
+        late.into_iter().filter(|turn| turn.served <= first.served + u64::from(turn.rank)).find(|turn| {
+            let Some(window) = self.front(turn) else { return false };
+            let (wanted, most) = (key(window), most(window).max(1));
+            let of = |lane: &Lane<T>| lane.windows.iter().take(most).take_while(|window| key(window) == wanted).count();
+            order.iter().filter_map(|turn| self.lanes.get(&turn.request)).map(of).sum::<usize>() >= most
+        })
+    }
+
+    fn front(&self, turn: &Turn) -> Option<&T> {
+        self.lanes.get(&turn.request)?.windows.front()
     }
 
     /// Takes the windows of all requests out that `gone` is true for.
@@ -150,6 +196,33 @@ mod tests {
         assert_eq!(take(&mut queue, 8), [(2, 'e', 0)], "of those served alike, the lower rank goes first");
         assert_eq!(take(&mut queue, 8), [(1, 'g', 0), (3, 'g', 0)]);
         assert!(take(&mut queue, 8).is_empty());
+    }
+
+    #[test]
+    fn a_full_batch_of_a_late_step_is_finished_before_more_is_begun() {
+        let mut queue = FairQueue::default();
+        (1..=4).for_each(|request| queue.push(request, (request, 'e', 0)));
+        let mut steps = Vec::new();
+        while queue.len() > 0 {
+            let most = |window: &Window| if window.1 == 'e' { 1 } else { 2 };
+            let batch = queue.take(most, |window| u8::from(window.1 == 'g'), |window| window.1);
+            for window in batch.iter().filter(|window| window.1 == 'e') {
+                queue.push(window.0, (window.0, 'g', 0));
+            }
+            steps.push((batch[0].1, batch.len()));
+        }
+        assert_eq!(steps, [('e', 1), ('e', 1), ('g', 2), ('e', 1), ('e', 1), ('g', 2)]);
+    }
+
+    #[test]
+    fn full_batches_of_a_long_request_hold_a_new_one_back_by_their_steps_only() {
+        let mut queue = FairQueue::default();
+        (0..16).for_each(|number| queue.push(1, (1, 'e', number)));
+        (0..16).for_each(|_| drop(take(&mut queue, 1)));
+        (0..16).for_each(|number| queue.push(1, (1, 'g', number)));
+        queue.push(2, (2, 'e', 0));
+        let first: Vec<Window> = (0..2).flat_map(|_| take(&mut queue, 2)).collect();
+        assert_eq!(first, [(1, 'g', 0), (1, 'g', 1), (2, 'e', 0)]);
     }
 
     #[test]

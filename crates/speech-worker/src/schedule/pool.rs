@@ -27,8 +27,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Which step it is, as metrics name it.
     fn step(work: &Self::Work) -> &'static str;
 
-    /// Of requests that were served alike, the one with the lower rank goes first: early steps, so that the batch
-    /// of the late step is full.
+    /// The number of its step, as [`FairQueue::take`] uses it.
     fn rank(work: &Self::Work) -> u8;
 
     /// How many windows like this one a batch may have, of `most` that are allowed for any.
