@@ -102,6 +102,11 @@ impl Engine for WhisperEngine {
         if is_encoder_on_cpu { most.min(ENCODED_ON_CPU) } else { most }
     }
 
+    /// The decoder's keys and values of each window.
+    fn holds(work: &Work) -> bool {
+        !matches!(work, Work::Encode(_))
+    }
+
     fn run(&self, batch: &[&Work]) -> Result<Vec<Answer>, Error> {
         // What nobody waits for any more was taken out before.
         let go_on = Cancel::new();

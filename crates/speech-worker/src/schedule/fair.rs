@@ -26,6 +26,15 @@ struct Lane<T> {
     windows: VecDeque<T>,
 }
 
+/// How many windows can be taken together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    /// In a batch that is full.
+    pub(crate) full: usize,
+    /// Now.
+    pub(crate) room: usize,
+}
+
 /// A request's next window among those of the others.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
@@ -61,23 +70,24 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes windows that can be computed together: first the one whose turn it is, then those that have the same
-    /// key, a window from each request in turn, up to as many as `most` says of the first.
+    /// key, a window from each request in turn, up to as many as `size` says of the first.
     ///
     /// `rank` is the number of a window's step. Of requests that were served alike, the lower goes first, so that the
     /// batch of a late step fills. Once it is full it goes before, as what is half done holds memory: but only if its
     /// request is no further ahead than its window's own steps before.
     pub(crate) fn take<K: PartialEq>(
         &mut self,
-        most: impl Fn(&T) -> usize,
+        size: impl Fn(&T) -> Size,
         rank: impl Fn(&T) -> u8,
         key: impl Fn(&T) -> K,
     ) -> Vec<T> {
-        let order = self.order(rank);
+        let order = self.order(|window| (size(window).room > 0).then(|| rank(window)));
         let Some(first) = order.first() else { return Vec::new() };
         self.clock = self.clock.max(first.served);
-        let next = self.late_and_full(&order, &most, &key).unwrap_or(first);
+        let next = self.late_and_full(&order, &size, &key).unwrap_or(first);
         let Some(window) = self.front(next) else { return Vec::new() };
-        let (wanted, max) = (key(window), most(window).max(1));
+        let Size { full, room } = size(window);
+        let (wanted, max) = (key(window), full.min(room).max(1));
         let mut taken = Vec::new();
         loop {
             let before = taken.len();
@@ -96,10 +106,10 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// The requests with windows, whose turn it is first.
-    fn order(&self, rank: impl Fn(&T) -> u8) -> Vec<Turn> {
+    /// The requests with windows that have a rank, whose turn it is first.
+    fn order(&self, rank: impl Fn(&T) -> Option<u8>) -> Vec<Turn> {
         let turn = |(request, lane): (&RequestId, &Lane<T>)| {
-            let rank = rank(lane.windows.front()?);
+            let rank = rank(lane.windows.front()?)?;
             Some(Turn { served: lane.served, rank, since: lane.since, request: *request })
         };
         let mut order: Vec<Turn> = self.lanes.iter().filter_map(turn).collect();
@@ -112,7 +122,7 @@ impl<T> FairQueue<T> {
     fn late_and_full<'a, K: PartialEq>(
         &self,
         order: &'a [Turn],
-        most: impl Fn(&T) -> usize,
+        size: impl Fn(&T) -> Size,
         key: impl Fn(&T) -> K,
     ) -> Option<&'a Turn> {
         let first = order.first()?;
@@ -125,9 +135,9 @@ impl<T> FairQueue<T> {
         late.sort_unstable_by_key(|turn| std::cmp::Reverse(turn.rank));
         late.into_iter().filter(|turn| turn.served <= first.served + u64::from(turn.rank)).find(|turn| {
             let Some(window) = self.front(turn) else { return false };
-            let (wanted, most) = (key(window), most(window).max(1));
-            let of = |lane: &Lane<T>| lane.windows.iter().take(most).take_while(|window| key(window) == wanted).count();
-            order.iter().filter_map(|turn| self.lanes.get(&turn.request)).map(of).sum::<usize>() >= most
+            let (wanted, Size { full, room }) = (key(window), size(window));
+            let of = |lane: &Lane<T>| lane.windows.iter().take(full).take_while(|window| key(window) == wanted).count();
+            full <= room && order.iter().filter_map(|turn| self.lanes.get(&turn.request)).map(of).sum::<usize>() >= full
         })
     }
 
@@ -165,7 +175,7 @@ mod tests {
     type Window = (RequestId, char, usize);
 
     fn take(queue: &mut FairQueue<Window>, max: usize) -> Vec<Window> {
-        queue.take(|_| max, |window| u8::from(window.1 == 'g'), |window| window.1)
+        queue.take(|_| Size { full: max, room: max }, |window| u8::from(window.1 == 'g'), |window| window.1)
     }
 
     #[test]
@@ -204,14 +214,34 @@ mod tests {
         (1..=4).for_each(|request| queue.push(request, (request, 'e', 0)));
         let mut steps = Vec::new();
         while queue.len() > 0 {
-            let most = |window: &Window| if window.1 == 'e' { 1 } else { 2 };
-            let batch = queue.take(most, |window| u8::from(window.1 == 'g'), |window| window.1);
+            let size = |window: &Window| Size { full: if window.1 == 'e' { 1 } else { 2 }, room: 2 };
+            let batch = queue.take(size, |window| u8::from(window.1 == 'g'), |window| window.1);
             for window in batch.iter().filter(|window| window.1 == 'e') {
                 queue.push(window.0, (window.0, 'g', 0));
             }
             steps.push((batch[0].1, batch.len()));
         }
         assert_eq!(steps, [('e', 1), ('e', 1), ('g', 2), ('e', 1), ('e', 1), ('g', 2)]);
+    }
+
+    #[test]
+    fn what_has_no_room_waits_and_lets_others_go_before() {
+        let mut queue = FairQueue::default();
+        (1..=3).for_each(|request| queue.push(request, (request, 'g', 0)));
+        queue.push(4, (4, 'e', 0));
+        queue.push(5, (5, 'e', 0));
+        let mut take = |room: usize| {
+            let size = |window: &Window| match window.1 {
+                'e' => Size { full: 1, room: usize::MAX },
+                _ => Size { full: 2, room },
+            };
+            queue.take(size, |window| u8::from(window.1 == 'g'), |window| window.1)
+        };
+        assert_eq!(take(0), [(4, 'e', 0)]);
+        assert_eq!(take(1), [(5, 'e', 0)], "the batch would not be full");
+        assert!(take(0).is_empty());
+        assert_eq!(take(1), [(1, 'g', 0)], "there is nothing else to do");
+        assert_eq!(take(2), [(2, 'g', 0), (3, 'g', 0)]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use speech_flow_speech_engine::cancel::{Cancel, CancelReason};
 
 use super::call::{Call, Waiting};
-use super::fair::{FairQueue, RequestId};
+use super::fair::{FairQueue, RequestId, Size};
 use crate::priority;
 
 /// What computes batches. Called from several threads at once where there are several replicas.
@@ -33,6 +33,10 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// How many windows like this one a batch may have, of `most` that are allowed for any.
     fn most(&self, work: &Self::Work, most: usize) -> usize;
 
+    /// Whether windows like this one take memory of their own for as long as they are computed. Of such, all threads
+    /// together compute no more at once than a batch may have.
+    fn holds(work: &Self::Work) -> bool;
+
     /// Computes windows of one key: an answer for each, in their order.
     fn run(&self, batch: &[&Self::Work]) -> Result<Vec<Self::Answer>, Self::Error>;
 
@@ -48,7 +52,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
 pub(crate) struct PoolConfig {
     /// Threads, each with a batch of its own.
     pub(crate) replicas: usize,
-    /// Windows of a batch.
+    /// Windows of a batch, and of all batches together of those that [`Engine::holds`].
     pub(crate) max_batch: usize,
 }
 
@@ -78,6 +82,8 @@ struct State<E: Engine> {
     queue: FairQueue<Job<E>>,
     /// When each thread began the batch that it computes.
     begun: Vec<Option<Instant>>,
+    /// Windows that are computed now and hold memory.
+    held: usize,
     next_request: RequestId,
     is_closed: bool,
 }
@@ -112,6 +118,7 @@ impl<E: Engine> Pool<E> {
         let state = State {
             queue: FairQueue::default(),
             begun: vec![None; config.replicas],
+            held: 0,
             next_request: 0,
             is_closed: false,
         };
@@ -202,7 +209,17 @@ impl<E: Engine> Shared<E> {
     fn work(&self, thread: usize) {
         while let Some(batch) = self.next_batch(thread) {
             self.compute(&batch);
-            self.lock().begun[thread] = None;
+            let held = held(&batch);
+            drop(batch);
+            {
+                let mut state = self.lock();
+                state.begun[thread] = None;
+                state.held -= held;
+            }
+            if held > 0 {
+                // Others may wait for the room.
+                self.changed.notify_all();
+            }
         }
     }
 
@@ -211,12 +228,17 @@ impl<E: Engine> Shared<E> {
         let mut state = self.lock();
         loop {
             let gone = state.queue.remove(|job| !job.is_wanted());
+            let room = self.config.max_batch.saturating_sub(state.held);
             let batch = state.queue.take(
-                |job: &Job<E>| self.engine.most(&job.work, self.config.max_batch),
+                |job: &Job<E>| Size {
+                    full: self.engine.most(&job.work, self.config.max_batch).max(1),
+                    room: if E::holds(&job.work) { room } else { usize::MAX },
+                },
                 |job: &Job<E>| E::rank(&job.work),
                 |job: &Job<E>| E::key(&job.work),
             );
             if !batch.is_empty() {
+                state.held += held(&batch);
                 state.begun[thread] = Some(Instant::now());
                 drop(state);
                 drop(gone);
@@ -263,6 +285,11 @@ impl<E: Engine> Shared<E> {
     fn lock(&self) -> MutexGuard<'_, State<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Windows of a batch that hold memory.
+fn held<E: Engine>(batch: &[Job<E>]) -> usize {
+    batch.iter().filter(|job| E::holds(&job.work)).count()
 }
 
 #[cfg(test)]

@@ -32,6 +32,10 @@ impl Engine for Doubling {
         most
     }
 
+    fn holds(work: &u32) -> bool {
+        Self::key(work)
+    }
+
     fn run(&self, batch: &[&u32]) -> Result<Vec<u32>, String> {
         let batch: Vec<u32> = batch.iter().map(|number| **number).collect();
         self.batches.lock().expect("no panic").push(batch.clone());
