@@ -1,11 +1,13 @@
-// Tensors: outputs of encoders, immutable once made.
+// Tensors: outputs of encoders. Their numbers never change.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include <ctranslate2/storage_view.h>
 
@@ -18,17 +20,7 @@ using ctranslate2::DataType;
 using ctranslate2::Shape;
 using ctranslate2::StorageView;
 
-inline const StorageView& tensor(const void* handle) {
-  return *static_cast<const StorageView*>(handle);
-}
-
-// Gives a tensor to the caller, with its shape in the answer.
-inline void give(StorageView value, void** handle, Store& store) {
-  store.numbers.assign(value.shape().begin(), value.shape().end());
-  *handle = new StorageView(std::move(value));
-}
-
-// Memory of a tensor, from a row on, seen as a tensor that does not own it. The caller must not outlive it.
+// Memory of some rows of a tensor, seen as a tensor that does not own it.
 inline StorageView window(const StorageView& of, ctranslate2::dim_t row, Shape shape) {
   const auto row_size = of.dim(0) == 0 ? 0 : of.size() / of.dim(0);
   auto* bytes = static_cast<char*>(const_cast<void*>(of.buffer()));
@@ -37,53 +29,130 @@ inline StorageView window(const StorageView& of, ctranslate2::dim_t row, Shape s
   return view;
 }
 
+// Rows of a storage that several tensors may share.
+struct Rows {
+  std::shared_ptr<const StorageView> storage;
+  ctranslate2::dim_t first;
+};
+
+// What a handle points to. Its numbers never change, but they may move, which is why a reader takes `rows` once: they
+// stay for as long as it keeps them.
+class Tensor {
+ public:
+  Tensor(Rows rows, Shape shape) : _shape(std::move(shape)), _rows(std::move(rows)) {}
+
+  const Shape& shape() const {
+    return _shape;
+  }
+
+  Rows rows() const {
+    const std::lock_guard<std::mutex> lock(_mutex);
+    return _rows;
+  }
+
+  // To where the same numbers are.
+  void move_to(Rows rows) const {
+    const std::lock_guard<std::mutex> lock(_mutex);
+    std::swap(_rows, rows);
+  }
+
+ private:
+  const Shape _shape;
+  mutable std::mutex _mutex;
+  mutable Rows _rows;
+};
+
+inline const Tensor& tensor(const void* handle) {
+  return *static_cast<const Tensor*>(handle);
+}
+
+// Gives a tensor to the caller, with its shape in the answer.
+inline void give(Rows rows, Shape shape, void** handle, Store& store) {
+  store.numbers.assign(shape.begin(), shape.end());
+  *handle = new Tensor(std::move(rows), std::move(shape));
+}
+
+inline void give(StorageView value, void** handle, Store& store) {
+  Shape shape = value.shape();
+  give({std::make_shared<StorageView>(std::move(value)), 0}, std::move(shape), handle, store);
+}
+
 inline void tensor_free(void* handle) noexcept {
-  delete static_cast<StorageView*>(handle);
+  delete static_cast<Tensor*>(handle);
 }
 
 inline void tensor_rows(const void* handle, uint64_t start, uint64_t end, void** rows, sf_answer* answer) noexcept {
   run(answer, [&](Store& store) {
-    const StorageView& from = tensor(handle);
-    const ctranslate2::ScopedDeviceSetter device(from.device(), from.device_index());
-    Shape shape = from.shape();
+    Shape shape = tensor(handle).shape();
     if (start >= end || end > static_cast<uint64_t>(shape.at(0)))
       throw std::invalid_argument("rows out of range");
     shape[0] = static_cast<ctranslate2::dim_t>(end - start);
-    give(window(from, start, std::move(shape)).sync_copy(), rows, store);
+    auto [storage, first] = tensor(handle).rows();
+    const ctranslate2::ScopedDeviceSetter device(storage->device(), storage->device_index());
+    give(window(*storage, first + static_cast<ctranslate2::dim_t>(start), std::move(shape)).sync_copy(), rows, store);
   });
 }
 
-// The batches of tensors in one, in their order. A tensor that is alone is not copied: it must outlive what comes out.
-inline StorageView join(const sf_tensors& tensors) {
-  if (tensors.len == 0)
-    throw std::invalid_argument("no tensors to join");
-  const StorageView& first = tensor(tensors.handles[0]);
-  if (tensors.len == 1)
-    return window(first, 0, first.shape());
-  const ctranslate2::ScopedDeviceSetter device(first.device(), first.device_index());
-  Shape shape = first.shape();
-  shape.at(0) = 0;
-  for (size_t i = 0; i < tensors.len; ++i) {
-    const StorageView& part = tensor(tensors.handles[i]);
-    const bool fits = part.dtype() == first.dtype() && part.device() == first.device() && part.rank() == first.rank()
-                      && std::equal(shape.begin() + 1, shape.end(), part.shape().begin() + 1);
-    if (!fits)
-      throw std::invalid_argument("tensors of different shapes, devices or number formats do not join");
-    shape[0] += part.dim(0);
+// Several tensors as one batch, in their order.
+class Batch {
+ public:
+  explicit Batch(const sf_tensors& tensors) {
+    if (tensors.len == 0)
+      throw std::invalid_argument("no tensors to join");
+    std::vector<Rows> parts;
+    _shape = tensor(tensors.handles[0]).shape();
+    _shape.at(0) = 0;
+    for (size_t i = 0; i < tensors.len; ++i) {
+      parts.push_back(tensor(tensors.handles[i]).rows());
+      const Shape& shape = tensor(tensors.handles[i]).shape();
+      const StorageView &first = *parts.front().storage, &part = *parts.back().storage;
+      const bool fits = part.dtype() == first.dtype() && part.device() == first.device()
+                        && shape.size() == _shape.size() && std::equal(shape.begin() + 1, shape.end(), _shape.begin() + 1);
+      if (!fits)
+        throw std::invalid_argument("tensors of different shapes, devices or number formats do not join");
+      _in_place = _in_place && parts.back().storage == parts.front().storage
+                  && parts.back().first == parts.front().first + _shape[0];
+      _shape[0] += shape[0];
+    }
+    _rows = parts.front();
+    if (!_in_place)
+      join(tensors, parts);
   }
-  StorageView joined(std::move(shape), first.dtype(), first.device());
-  ctranslate2::dim_t row = 0;
-  for (size_t i = 0; i < tensors.len; ++i) {
-    const StorageView& part = tensor(tensors.handles[i]);
-    window(joined, row, part.shape()).copy_from(part, /*synchronous=*/true);
-    row += part.dim(0);
+
+  // Of its memory, which it must outlive.
+  StorageView view() const {
+    return window(*_rows.storage, _rows.first, _shape);
   }
-  return joined;
-}
+
+ private:
+  // The tensors move into the batch, so that what they were in is free while it is computed.
+  void join(const sf_tensors& tensors, std::vector<Rows>& parts) {
+    const StorageView& first = *parts.front().storage;
+    const ctranslate2::ScopedDeviceSetter device(first.device(), first.device_index());
+    const auto joined = std::make_shared<StorageView>(_shape, first.dtype(), first.device());
+    ctranslate2::dim_t row = 0;
+    for (size_t i = 0; i < tensors.len; ++i) {
+      const Shape& shape = tensor(tensors.handles[i]).shape();
+      window(*joined, row, shape).copy_from(window(*parts[i].storage, parts[i].first, shape), /*synchronous=*/true);
+      row += shape[0];
+    }
+    row = 0;
+    for (size_t i = 0; i < tensors.len; ++i) {
+      tensor(tensors.handles[i]).move_to({joined, row});
+      row += tensor(tensors.handles[i]).shape()[0];
+    }
+    _rows = {joined, 0};
+  }
+
+  Shape _shape;
+  bool _in_place = true;
+  Rows _rows;
+};
 
 inline void tensor_read(const void* handle, float* into, size_t len, sf_answer* answer) noexcept {
   run(answer, [&](Store&) {
-    const StorageView& from = tensor(handle);
+    const Rows rows = tensor(handle).rows();
+    const StorageView from = window(*rows.storage, rows.first, tensor(handle).shape());
     if (static_cast<size_t>(from.size()) != len)
       throw std::invalid_argument("room for another number of floats");
     const auto copy = [&](const StorageView& on_cpu) {
@@ -91,7 +160,7 @@ inline void tensor_read(const void* handle, float* into, size_t len, sf_answer* 
     };
     if (from.device() == Device::CPU && from.dtype() == DataType::FLOAT32)
       return copy(from);
-    const ctranslate2::ScopedDeviceSetter device(from.device(), from.device_index());
+    const ctranslate2::ScopedDeviceSetter device(rows.storage->device(), rows.storage->device_index());
     StorageView on_cpu = from.device() == Device::CPU ? from : from.to(Device::CPU);
     ctranslate2::synchronize_stream(from.device());
     copy(on_cpu.to_float32());

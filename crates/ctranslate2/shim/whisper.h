@@ -118,17 +118,23 @@ inline std::vector<std::vector<size_t>> unpack(const sf_tokens& lists) {
 
 // Calls a replica with the windows, joined on its own thread; gives what comes of each row.
 //
-// `Whisper`'s own functions would copy them. The engine only reads them, and lets go of them once the decoder has its
-// keys and values (`TransformerDecoder::decode` in `src/layers/transformer.cc`): a joined copy is freed there.
+// `Whisper`'s own functions would copy them. The engine only reads them, in its decoder's first step:
+// `TransformerDecoder::decode` in `src/layers/transformer.cc`.
 template <typename Result, typename Call>
 std::vector<Result> on_windows(void* handle, const sf_tensors* windows, const Call& call) {
   size_t count = 0;
   for (size_t i = 0; i < windows->len; ++i)
-    count += static_cast<size_t>(tensor(windows->handles[i]).dim(0));
+    count += static_cast<size_t>(tensor(windows->handles[i]).shape().at(0));
+  if (count == 0)
+    throw std::invalid_argument("no windows");
+  // Before the job: once it runs, nothing may fail until it has ended, as it reads what the caller owns.
+  std::vector<Result> results;
+  results.reserve(count);
   auto rows = loaded(handle).pool->template post_batch<Result>(
       [windows, &call](WhisperReplica& replica) {
+        const Batch batch(*windows);
         try {
-          return call(replica, join(*windows));
+          return call(replica, batch.view());
         } catch (...) {
           // A GPU may still be reading them.
           ctranslate2::synchronize_stream(replica.model()->device());
@@ -136,8 +142,6 @@ std::vector<Result> on_windows(void* handle, const sf_tensors* windows, const Ca
         }
       },
       count);
-  std::vector<Result> results;
-  results.reserve(rows.size());
   for (auto& row : rows)
     results.push_back(row.get());
   return results;

@@ -14,8 +14,8 @@ use crate::raw::{Call, Tensors};
 
 /// The output of an encoder, on the device and in the float type of its model: `[batch, frames, width]`.
 ///
-/// It is immutable and needs its model no longer. Calls read it; where they take several, they copy them into one batch
-/// for as long as the engine needs it, which is cheap beside any inference.
+/// It is immutable and needs its model no longer. Calls read it; where they take several, these move into one batch, which
+/// is cheap beside any inference.
 pub struct Tensor {
     library: Arc<Library>,
     handle: *mut c_void,
@@ -23,7 +23,7 @@ pub struct Tensor {
     shape: Vec<usize>,
 }
 
-// SAFETY: the shim's tensors are immutable after they are made and not bound to a thread.
+// SAFETY: the shim's tensors are not bound to a thread; their numbers never change, and where they are is guarded there.
 unsafe impl Send for Tensor {}
 // SAFETY: as above.
 unsafe impl Sync for Tensor {}

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! while it loads    process + the file's weights + what they grow by + the largest of them as 32-bit floats
-//! while it works    process + weights + audio + replicas × (encoder of one window + batch × one window)
+//! while it works    process + weights + audio + replicas × encoder of one window + windows at once × one window
 //! ```
 //!
 //! Where each part comes from is beside its function. How far that is from the truth is what the test
@@ -54,10 +54,10 @@ pub struct MemorySettings {
 /// What a worker needs, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MemoryNeed {
-    /// Windows that are computed together.
-    pub batch: u64,
     /// Copies that work at the same time.
     pub replicas: u64,
+    /// Windows whose text is made at once, by all of them together.
+    pub windows: u64,
     /// The program without a model.
     pub process_bytes: u64,
     /// Weights as they are in the file.
@@ -88,6 +88,8 @@ struct Weights {
     largest: u64,
     encoder: u64,
     window: u64,
+    /// Whether all replicas together have no more windows at once than a batch.
+    shares_batch: bool,
 }
 
 /// Computes what a worker needs for the model in `folder`.
@@ -108,18 +110,19 @@ pub fn memory_need(folder: &Path, kind: ModelKind, settings: &MemorySettings) ->
 
 impl Weights {
     fn need(&self, settings: &MemorySettings) -> MemoryNeed {
-        let (batch, replicas) = (settings.batch, settings.replicas);
+        let replicas = settings.replicas;
+        let windows = if self.shares_batch { settings.batch } else { product([settings.batch, replicas]) };
         // Biases and norms stay floats; a matrix of integers has a scale for each row, less than a hundredth of it.
         let matrices = product([self.matrices, matrix_bytes(settings.compute_type)]);
         let weight_bytes = sum([matrices, product([self.others, FLOAT])]);
         let audio_bytes = product([settings.audio.as_secs(), AUDIO_BYTES_A_SECOND]);
         // The file is read whole, then converted one variable after the other, by way of 32-bit floats.
         let load_bytes = sum([PROCESS, self.stored.max(weight_bytes), product([self.largest, FLOAT])]);
-        let work_space = product([replicas, sum([self.encoder, product([batch, self.window])])]);
+        let work_space = sum([product([replicas, self.encoder]), product([windows, self.window])]);
         let work_bytes = sum([PROCESS, weight_bytes, audio_bytes, work_space]);
         MemoryNeed {
-            batch,
             replicas,
+            windows,
             process_bytes: PROCESS,
             stored_bytes: self.stored,
             weight_bytes,
@@ -167,6 +170,7 @@ fn whisper(folder: &Folder) -> Result<Weights, Invalid> {
             // The encoder's output, and the same again while it is handed on.
             product([2, FRAMES, width, FLOAT]),
         ]),
+        shares_batch: true,
     })
 }
 
@@ -184,7 +188,8 @@ struct LanguageIdConfig {
 /// encoder: its attention, before and after the softmax, and its inner layer. Both of 30 s.
 fn language_id(folder: &Folder) -> Result<Weights, Invalid> {
     let config: LanguageIdConfig = json::read_config(folder, "config.json")?;
-    let mut weights = Weights { stored: 0, matrices: 0, others: 0, largest: 0, encoder: 0, window: 0 };
+    let mut weights =
+        Weights { stored: 0, matrices: 0, others: 0, largest: 0, encoder: 0, window: 0, shares_batch: false };
     for name in folder.names().filter(|name| name.ends_with(".safetensors")) {
         let opened = folder.open_weights(name)?;
         let header =

@@ -76,6 +76,24 @@ impl WhisperModel {
         self.engine.num_languages()
     }
 
+    /// Encodes windows of the same length as one batch, one result for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Engine`].
+    pub fn encode_windows(&self, windows: &[&[f32]]) -> Result<Vec<Encoded>, Error> {
+        let encode = |mel: &[f32]| self.engine.encode(mel, windows.len()).map_err(failed("encode audio"));
+        match windows {
+            [] => Ok(Vec::new()),
+            [window] => Ok(vec![Arc::new(encode(window)?)]),
+            windows => {
+                let batch = encode(&windows.concat())?;
+                let row = |row: usize| batch.rows(row..row + 1).map(Arc::new).map_err(failed("encode audio"));
+                (0..windows.len()).map(row).collect()
+            }
+        }
+    }
+
     /// Where it runs.
     pub fn device(&self) -> Device {
         self.engine.device()
@@ -94,15 +112,8 @@ impl Backend for WhisperModel {
 
     fn encode(&self, windows: Vec<Mel>, cancel: &Cancel) -> Result<Vec<Encoded>, Error> {
         check(cancel)?;
-        let batch = windows.len();
-        if batch == 0 {
-            return Ok(Vec::new());
-        }
-        let tensor = self.engine.encode(&windows.concat(), batch).map_err(failed("encode audio"))?;
-        if batch == 1 {
-            return Ok(vec![Arc::new(tensor)]);
-        }
-        (0..batch).map(|row| tensor.rows(row..row + 1).map(Arc::new).map_err(failed("encode audio"))).collect()
+        let windows: Vec<&[f32]> = windows.iter().map(Vec::as_slice).collect();
+        self.encode_windows(&windows)
     }
 
     fn detect_language(&self, windows: &[Encoded], cancel: &Cancel) -> Result<Vec<Vec<(String, f32)>>, Error> {

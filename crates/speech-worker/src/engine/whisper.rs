@@ -114,8 +114,8 @@ impl Engine for WhisperEngine {
         match batch.first() {
             None => Ok(Vec::new()),
             Some(Work::Encode(_)) => {
-                let mels = batch.iter().filter_map(|work| mel(work)).collect();
-                Ok(self.model.encode(mels, &go_on)?.into_iter().map(Answer::Encoded).collect())
+                let mels: Vec<&[f32]> = batch.iter().filter_map(|work| mel(work)).collect();
+                Ok(self.model.encode_windows(&mels)?.into_iter().map(Answer::Encoded).collect())
             }
             Some(Work::Detect(_)) => {
                 let detected = self.model.detect_language(&windows(), &go_on)?;
@@ -155,9 +155,9 @@ fn positions(window: &Encoded) -> usize {
     window.shape().get(1).copied().unwrap_or(0)
 }
 
-fn mel(work: &Work) -> Option<Mel> {
+fn mel(work: &Work) -> Option<&[f32]> {
     match work {
-        Work::Encode(mel) => Some(mel.clone()),
+        Work::Encode(mel) => Some(mel),
         _ => None,
     }
 }

@@ -56,6 +56,14 @@ pub(crate) struct PoolConfig {
     pub(crate) max_batch: usize,
 }
 
+impl PoolConfig {
+    /// Windows that hold memory, of a batch that is full: so few that half of the threads have one, while the others
+    /// begin the next windows.
+    fn held_batch(self) -> usize {
+        self.max_batch.div_ceil(self.replicas.div_ceil(2).max(1))
+    }
+}
+
 /// Hears of the batches; called on the engine's threads.
 pub(crate) trait PoolEvents: Send + Sync + 'static {
     /// A window was taken from the queue after so long.
@@ -230,9 +238,11 @@ impl<E: Engine> Shared<E> {
             let gone = state.queue.remove(|job| !job.is_wanted());
             let room = self.config.max_batch.saturating_sub(state.held);
             let batch = state.queue.take(
-                |job: &Job<E>| Size {
-                    full: self.engine.most(&job.work, self.config.max_batch).max(1),
-                    room: if E::holds(&job.work) { room } else { usize::MAX },
+                |job: &Job<E>| {
+                    let holds = E::holds(&job.work);
+                    let most = if holds { self.config.held_batch() } else { self.config.max_batch };
+                    let full = self.engine.most(&job.work, most).max(1);
+                    Size { full, room: if holds { room } else { usize::MAX } }
                 },
                 |job: &Job<E>| E::rank(&job.work),
                 |job: &Job<E>| E::key(&job.work),

@@ -52,7 +52,7 @@ fn rows(need: &MemoryNeed, compute_type: &str) -> Vec<[String; 3]> {
         row("program", need.process_bytes, "the process without a model".to_owned()),
         row("weights", need.weight_bytes, format!("{compute_type}; {} in the file", ByteSize(need.stored_bytes))),
         row("encoder", need.encoder_bytes, format!("one call{replicas}")),
-        row("windows", need.window_bytes.saturating_mul(need.batch), format!("{} at once{replicas}", need.batch)),
+        row("windows", need.window_bytes.saturating_mul(need.windows), format!("{} at once", need.windows)),
         row("audio", need.audio_bytes, "decoded, of the requests that wait".to_owned()),
         row("at work", need.work_bytes, "the sum".to_owned()),
         row("loading", need.load_bytes, "the file, and its largest part while it is converted".to_owned()),
