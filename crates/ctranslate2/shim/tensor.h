@@ -67,14 +67,10 @@ inline const Tensor& tensor(const void* handle) {
 }
 
 // Gives a tensor to the caller, with its shape in the answer.
-inline void give(Rows rows, Shape shape, void** handle, Store& store) {
-  store.numbers.assign(shape.begin(), shape.end());
-  *handle = new Tensor(std::move(rows), std::move(shape));
-}
-
 inline void give(StorageView value, void** handle, Store& store) {
   Shape shape = value.shape();
-  give({std::make_shared<StorageView>(std::move(value)), 0}, std::move(shape), handle, store);
+  store.numbers.assign(shape.begin(), shape.end());
+  *handle = new Tensor({std::make_shared<StorageView>(std::move(value)), 0}, std::move(shape));
 }
 
 inline void tensor_free(void* handle) noexcept {
@@ -87,7 +83,7 @@ inline void tensor_rows(const void* handle, uint64_t start, uint64_t end, void**
     if (start >= end || end > static_cast<uint64_t>(shape.at(0)))
       throw std::invalid_argument("rows out of range");
     shape[0] = static_cast<ctranslate2::dim_t>(end - start);
-    auto [storage, first] = tensor(handle).rows();
+    const auto [storage, first] = tensor(handle).rows();
     const ctranslate2::ScopedDeviceSetter device(storage->device(), storage->device_index());
     give(window(*storage, first + static_cast<ctranslate2::dim_t>(start), std::move(shape)).sync_copy(), rows, store);
   });
@@ -100,6 +96,7 @@ class Batch {
     if (tensors.len == 0)
       throw std::invalid_argument("no tensors to join");
     std::vector<Rows> parts;
+    bool in_place = true;
     _shape = tensor(tensors.handles[0]).shape();
     _shape.at(0) = 0;
     for (size_t i = 0; i < tensors.len; ++i) {
@@ -110,12 +107,12 @@ class Batch {
                         && shape.size() == _shape.size() && std::equal(shape.begin() + 1, shape.end(), _shape.begin() + 1);
       if (!fits)
         throw std::invalid_argument("tensors of different shapes, devices or number formats do not join");
-      _in_place = _in_place && parts.back().storage == parts.front().storage
-                  && parts.back().first == parts.front().first + _shape[0];
+      in_place = in_place && parts.back().storage == parts.front().storage
+                 && parts.back().first == parts.front().first + _shape[0];
       _shape[0] += shape[0];
     }
     _rows = parts.front();
-    if (!_in_place)
+    if (!in_place)
       join(tensors, parts);
   }
 
@@ -145,7 +142,6 @@ class Batch {
   }
 
   Shape _shape;
-  bool _in_place = true;
   Rows _rows;
 };
 

@@ -105,11 +105,13 @@ impl<'a> Batch<'a> {
     /// [`Error::InvalidInput`] where there are none, or they differ in another dimension than the first, in device or
     /// in library.
     pub(crate) fn of<T: Borrow<Tensor>>(tensors: &'a [T]) -> Result<Self, Error> {
-        let Some(first) = tensors.first().map(Borrow::borrow) else {
+        // Once, as the same tensors must be checked and used.
+        let tensors: Vec<&Tensor> = tensors.iter().map(Borrow::borrow).collect();
+        let Some(first) = tensors.first() else {
             return Err(Error::InvalidInput { reason: "no tensors to join".to_owned() });
         };
         let mut shape = first.shape.clone();
-        for other in tensors.iter().skip(1).map(Borrow::borrow) {
+        for other in &tensors[1..] {
             let fits = other.device == first.device
                 && other.shape.get(1..) == first.shape.get(1..)
                 && Arc::ptr_eq(&other.library, &first.library);
@@ -123,7 +125,7 @@ impl<'a> Batch<'a> {
             }
             shape.iter_mut().zip(&other.shape).take(1).for_each(|(rows, more)| *rows += more);
         }
-        let handles = tensors.iter().map(|tensor| tensor.borrow().handle()).collect();
+        let handles = tensors.iter().map(|tensor| tensor.handle()).collect();
         Ok(Self { handles, shape, tensors: PhantomData })
     }
 

@@ -117,11 +117,7 @@ impl Backend for WhisperModel {
     }
 
     fn detect_language(&self, windows: &[Encoded], cancel: &Cancel) -> Result<Vec<Vec<(String, f32)>>, Error> {
-        check(cancel)?;
-        if windows.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.engine.detect_language(windows).map_err(failed("detect the language"))
+        call(windows, cancel, "detect the language", || self.engine.detect_language(windows))
     }
 
     fn generate(
@@ -131,29 +127,33 @@ impl Backend for WhisperModel {
         options: &GenerateOptions,
         cancel: &Cancel,
     ) -> Result<Vec<Generation>, Error> {
-        check(cancel)?;
-        if windows.is_empty() {
-            return Ok(Vec::new());
-        }
         let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
-        self.engine.generate(windows, &prompts, options).map_err(failed("generate text"))
+        call(windows, cancel, "generate text", || self.engine.generate(windows, &prompts, options))
     }
 
     fn align(&self, windows: &[Encoded], request: &AlignRequest<'_>, cancel: &Cancel) -> Result<Vec<Alignment>, Error> {
-        check(cancel)?;
-        if windows.is_empty() {
-            return Ok(Vec::new());
-        }
         let texts: Vec<&[u32]> = request.text_tokens.iter().map(Vec::as_slice).collect();
         let AlignRequest { start_sequence, num_frames, median_filter_width, .. } = *request;
-        let aligned = self.engine.align(windows, start_sequence, &texts, num_frames, median_filter_width);
-        aligned.map_err(failed("align words"))
+        call(windows, cancel, "align words", || {
+            self.engine.align(windows, start_sequence, &texts, num_frames, median_filter_width)
+        })
     }
 }
 
 /// Stops canceled work before it costs time.
 fn check(cancel: &Cancel) -> Result<(), Error> {
     cancel.reason().map_or(Ok(()), |reason| Err(Error::Canceled(reason)))
+}
+
+/// Runs `step` unless it is canceled; no windows give nothing.
+fn call<T>(
+    windows: &[Encoded],
+    cancel: &Cancel,
+    name: &'static str,
+    step: impl FnOnce() -> Result<Vec<T>, speech_flow_ctranslate2::Error>,
+) -> Result<Vec<T>, Error> {
+    check(cancel)?;
+    if windows.is_empty() { Ok(Vec::new()) } else { step().map_err(failed(name)) }
 }
 
 fn failed(step: &'static str) -> impl Fn(speech_flow_ctranslate2::Error) -> Error {

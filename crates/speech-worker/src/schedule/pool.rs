@@ -88,12 +88,17 @@ struct Shared<E: Engine> {
 
 struct State<E: Engine> {
     queue: FairQueue<Job<E>>,
-    /// When each thread began the batch that it computes.
-    begun: Vec<Option<Instant>>,
-    /// Windows that are computed now and hold memory.
-    held: usize,
+    /// The batch that each thread computes.
+    running: Vec<Option<Running>>,
     next_request: RequestId,
     is_closed: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    since: Instant,
+    /// Its windows that hold memory.
+    held: usize,
 }
 
 struct Job<E: Engine> {
@@ -125,8 +130,7 @@ impl<E: Engine> Pool<E> {
     pub(crate) fn start(engine: E, config: PoolConfig, events: Arc<dyn PoolEvents>) -> std::io::Result<Self> {
         let state = State {
             queue: FairQueue::default(),
-            begun: vec![None; config.replicas],
-            held: 0,
+            running: vec![None; config.replicas],
             next_request: 0,
             is_closed: false,
         };
@@ -152,7 +156,7 @@ impl<E: Engine> Pool<E> {
     /// For how long the batch that takes longest has been computed.
     pub(crate) fn longest_running(&self) -> Option<Duration> {
         let state = self.shared.lock();
-        state.begun.iter().flatten().map(Instant::elapsed).max()
+        state.running.iter().flatten().map(|batch| batch.since.elapsed()).max()
     }
 
     /// Windows that wait.
@@ -217,14 +221,9 @@ impl<E: Engine> Shared<E> {
     fn work(&self, thread: usize) {
         while let Some(batch) = self.next_batch(thread) {
             self.compute(&batch);
-            let held = held(&batch);
             drop(batch);
-            {
-                let mut state = self.lock();
-                state.begun[thread] = None;
-                state.held -= held;
-            }
-            if held > 0 {
+            let done = self.lock().running[thread].take();
+            if done.is_some_and(|batch| batch.held > 0) {
                 // Others may wait for the room.
                 self.changed.notify_all();
             }
@@ -236,7 +235,8 @@ impl<E: Engine> Shared<E> {
         let mut state = self.lock();
         loop {
             let gone = state.queue.remove(|job| !job.is_wanted());
-            let room = self.config.max_batch.saturating_sub(state.held);
+            let held: usize = state.running.iter().flatten().map(|batch| batch.held).sum();
+            let room = self.config.max_batch.saturating_sub(held);
             let batch = state.queue.take(
                 |job: &Job<E>| {
                     let holds = E::holds(&job.work);
@@ -248,8 +248,8 @@ impl<E: Engine> Shared<E> {
                 |job: &Job<E>| E::key(&job.work),
             );
             if !batch.is_empty() {
-                state.held += held(&batch);
-                state.begun[thread] = Some(Instant::now());
+                let held = batch.iter().filter(|job| E::holds(&job.work)).count();
+                state.running[thread] = Some(Running { since: Instant::now(), held });
                 drop(state);
                 drop(gone);
                 return Some(batch);
@@ -295,11 +295,6 @@ impl<E: Engine> Shared<E> {
     fn lock(&self) -> MutexGuard<'_, State<E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Windows of a batch that hold memory.
-fn held<E: Engine>(batch: &[Job<E>]) -> usize {
-    batch.iter().filter(|job| E::holds(&job.work)).count()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use speech_flow_demo_hub::{DemoHub, FaultRule, Repository};
+use speech_flow_model_types::RepoId;
 use tempfile::TempDir;
 
 use super::arrived::arrived;
@@ -167,7 +168,8 @@ impl Stage {
 
     /// Bytes of [`LARGE_FILE`] that are on disk while it is incomplete.
     pub(super) fn arrived(&self) -> Result<u64, Failure> {
-        let repository = self.hub_cache().join(format!("models--{}", LARGE.replace('/', "--")));
+        let repo: RepoId = LARGE.parse().map_err(|error| Failure::unexpected("cannot name the repository", error))?;
+        let repository = self.hub_cache().join(repo.folder());
         arrived(&repository).map_err(|error| Failure::unexpected("cannot read what has arrived", error))
     }
 
