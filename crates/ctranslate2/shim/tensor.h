@@ -112,6 +112,8 @@ class Batch {
       _shape[0] += shape[0];
     }
     _rows = parts.front();
+    // Not where others were in the same memory, which is kept for them alone once these have left it.
+    in_place = in_place && _shape[0] == _rows.storage->dim(0);
     if (!in_place)
       join(tensors, parts);
   }

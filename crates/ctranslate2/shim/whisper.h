@@ -212,6 +212,8 @@ inline void whisper_align(void* handle, const sf_tensors* windows, const sf_toke
     const auto tokens = unpack(*texts);
     const std::vector<size_t> frames(num_frames, num_frames + texts->len);
     const auto call = [&](WhisperReplica& replica, StorageView encoded) {
+      if (static_cast<ctranslate2::dim_t>(tokens.size()) != encoded.dim(0))
+        throw std::invalid_argument("as many texts as windows are needed");
       return replica.align(std::move(encoded), prompt, tokens, frames,
                            static_cast<ctranslate2::dim_t>(median_filter_width));
     };
