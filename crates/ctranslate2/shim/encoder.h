@@ -1,9 +1,10 @@
-// Whisper's encoder on a processor, with an attention that stays in the cache.
+// Whisper's encoder on a processor, in little memory, most of which stays in the cache.
 //
 // CTranslate2 computes the scores of all heads and frames at once: `heads * 1500 * 1500` floats a window, 54 MB for
 // `tiny` and 180 MB for `large`, which go to memory and back. Here a head's scores are computed for some queries at a
-// time, and what comes of them is written where the next layer reads it. All else (convolutions, projections,
-// feed-forward, norms, in each number format) is CTranslate2's own layers, put together as in its
+// time, and what comes of them takes the queries' place. Projections and feed-forward network take some frames at a
+// time too, as their outputs are wider than what goes in, and are there twice where the weights are integers. All else
+// (convolutions, matrix products, norms, in each number format) is CTranslate2's own layers, put together as in its
 // `src/layers/whisper.cc`, `transformer.cc` and `attention.cc`.
 //
 // Measured with `tiny.en`, int8, AVX2, one window: 0.67 to 0.55 s with one thread, 0.38 to 0.31 s with two.
@@ -32,23 +33,33 @@ using ctranslate2::models::Model;
 
 // Queries of each thread whose scores are computed at a time: 750 kB of them.
 constexpr dim_t QUERIES = 128;
+// Frames of each thread that are projected, and fed forward, at a time. Fewer take longer, as the weights of each
+// product are packed anew.
+constexpr dim_t FRAMES = 256;
 constexpr auto GELU = ctranslate2::ops::ActivationType::GELU;
 
-// What layers compute in, one after the other: [batch, frames, …].
+// What layers compute in, one after the other.
 struct Scratch {
-  // Of the width of the model.
-  StorageView narrow, attended;
-  // The projections, then the feed-forward network.
-  StorageView wide;
+  // [batch, frames, queries | keys | values], of which each is [heads, size of a head].
+  StorageView projected;
   // [queries, frames].
   StorageView scores;
+  // [some frames, width], and as wide as the feed-forward network.
+  StorageView normed, attended, wide;
 };
+
+// Frames of `of`, which are floats, of whatever windows: seen as [count, width], in its memory.
+inline StorageView part_of(StorageView& of, dim_t start, dim_t count) {
+  const dim_t width = of.dim(-1);
+  return StorageView({count, width}, of.data<float>() + start * width);
+}
 
 class EncoderLayer {
  public:
-  EncoderLayer(const Model& model, const std::string& scope, dim_t heads, dim_t queries)
+  EncoderLayer(const Model& model, const std::string& scope, dim_t heads, dim_t threads)
       : _heads(heads),
-        _queries(queries),
+        _queries(QUERIES * threads),
+        _frames(FRAMES * threads),
         _norm(model, scope + "/self_attention/layer_norm"),
         _in(model, scope + "/self_attention/linear_0"),
         _out(model, scope + "/self_attention/linear_1", nullptr, /*is_layer_out=*/true),
@@ -65,47 +76,61 @@ class EncoderLayer {
            && _feed_out.output_size() == width && !_is_gated;
   }
 
-  dim_t widest() const {
-    return std::max(_in.output_size(), _feed_in.output_size());
-  }
-
   // `x`: [batch, frames, width], in place.
   void operator()(StorageView& x, Scratch& scratch) const {
-    auto& [narrow, attended, wide, scores] = scratch;
-    _norm(x, narrow);
-    _in(narrow, wide);
-    attend(wide, narrow, scores);
-    _out(narrow, attended, &x);
-    _feed_norm(attended, narrow);
-    _feed_in(narrow, wide);
-    _feed_out(wide, x, &attended);
+    auto& [projected, scores, normed, attended, wide] = scratch;
+    projected.resize({x.dim(0), x.dim(1), _in.output_size()});
+    const dim_t frames = x.dim(0) * x.dim(1);
+    for (dim_t start = 0; start < frames; start += _frames) {
+      const dim_t count = std::min(_frames, frames - start);
+      StorageView into = part_of(projected, start, count);
+      _norm(part_of(x, start, count), normed);
+      _in(normed, into);
+    }
+    attend(projected, scores);
+    for (dim_t start = 0; start < frames; start += _frames) {
+      const dim_t count = std::min(_frames, frames - start);
+      StorageView part = part_of(x, start, count);
+      take_context(projected, start, count, normed);
+      _out(normed, attended, &part);
+      _feed_norm(attended, normed);
+      _feed_in(normed, wide);
+      _feed_out(wide, part, &attended);
+    }
   }
 
  private:
-  // `projected`: [batch, frames, queries | keys | values], of which each is [heads, size of a head].
-  void attend(const StorageView& projected, StorageView& context, StorageView& scores) const {
+  // What comes of the queries takes their place: each head's are not read again.
+  void attend(StorageView& projected, StorageView& scores) const {
     using primitives = ctranslate2::primitives<Device::CPU>;
-    const dim_t frames = projected.dim(1), width = projected.dim(2) / 3, size = width / _heads, row = 3 * width;
+    const dim_t frames = projected.dim(1), row = projected.dim(2), width = row / 3, size = width / _heads;
     const ctranslate2::ops::SoftMax softmax;
     for (dim_t of_all = 0; of_all < projected.dim(0) * _heads; ++of_all) {
       const dim_t window = of_all / _heads, head = of_all % _heads;
-      const float* queries = projected.data<float>() + window * frames * row + head * size;
+      float* queries = projected.data<float>() + window * frames * row + head * size;
       const float* keys = queries + width;
       const float* values = keys + width;
-      float* into = context.data<float>() + window * frames * width + head * size;
       for (dim_t start = 0; start < frames; start += _queries) {
         const dim_t count = std::min(_queries, frames - start);
+        float* some = queries + start * row;
         scores.resize({count, frames});
         primitives::gemm(false, false, /*transpose_a=*/false, /*transpose_b=*/true, count, frames, size, _scale,
-                         queries + start * row, row, keys, row, 0.f, scores.data<float>(), frames);
+                         some, row, keys, row, 0.f, scores.data<float>(), frames);
         softmax(scores);
         primitives::gemm(false, false, /*transpose_a=*/false, /*transpose_b=*/false, count, size, frames, 1.f,
-                         scores.data<float>(), frames, values, row, 0.f, into + start * width, width);
+                         scores.data<float>(), frames, values, row, 0.f, some, row);
       }
     }
   }
 
-  const dim_t _heads, _queries;
+  static void take_context(const StorageView& projected, dim_t start, dim_t count, StorageView& into) {
+    const dim_t row = projected.dim(2), width = row / 3;
+    into.resize({count, width});
+    for (dim_t frame = 0; frame < count; ++frame)
+      std::copy_n(projected.data<float>() + (start + frame) * row, width, into.data<float>() + frame * width);
+  }
+
+  const dim_t _heads, _queries, _frames;
   const layers::LayerNorm _norm;
   const layers::Dense _in, _out;
   const layers::LayerNorm _feed_norm;
@@ -121,7 +146,7 @@ class Encoder {
   static std::unique_ptr<Encoder> of(std::shared_ptr<const Model> model, size_t threads) {
     if (model->device() != Device::CPU)
       return nullptr;
-    auto encoder = std::make_unique<Encoder>(std::move(model), QUERIES * std::max<dim_t>(threads, 1));
+    auto encoder = std::make_unique<Encoder>(std::move(model), std::max<dim_t>(threads, 1));
     const dim_t width = encoder->_norm.output_size();
     const bool fits = encoder->_norm.output_type() == ctranslate2::DataType::FLOAT32
                       && encoder->_conv2.output_size() == width && encoder->_positions.output_size() == width
@@ -130,14 +155,14 @@ class Encoder {
     return fits ? std::move(encoder) : nullptr;
   }
 
-  Encoder(std::shared_ptr<const Model> model, dim_t queries)
+  Encoder(std::shared_ptr<const Model> model, dim_t threads)
       : _model(std::move(model)),
         _conv1(*_model, "encoder/conv1", /*stride=*/1, /*padding=*/1, /*dilation=*/1, /*groups=*/1, &GELU),
         _conv2(*_model, "encoder/conv2", /*stride=*/2, /*padding=*/1, /*dilation=*/1, /*groups=*/1, &GELU),
         _positions(*_model, "encoder/position_encodings"),
         _layers(layers::build_layers_list<const EncoderLayer>(
             *_model, "encoder/layer", dim_t{_model->get_attribute_with_default<int32_t>("encoder/num_heads", 8)},
-            queries)),
+            threads)),
         _norm(*_model, "encoder/layer_norm") {}
 
   // `mel`: [batch, bins, frames]. Gives [batch, frames / 2, width].
@@ -151,19 +176,18 @@ class Encoder {
     ctranslate2::ops::Transpose({0, 2, 1})(next, x);
     next.release();
     _positions(x);
-    Scratch scratch;
-    // At once for the widest, as what grows is taken anew.
-    dim_t widest = 0;
-    for (const auto& layer : _layers)
-      widest = std::max(widest, layer->widest());
-    scratch.wide.resize({x.dim(0), x.dim(1), widest});
-    for (const auto& layer : _layers)
-      (*layer)(x, scratch);
+    run_layers(x);
     _norm(x, next);
     return next;
   }
 
  private:
+  void run_layers(StorageView& x) const {
+    Scratch scratch;
+    for (const auto& layer : _layers)
+      (*layer)(x, scratch);
+  }
+
   const std::shared_ptr<const Model> _model;
   const layers::Conv1D _conv1, _conv2;
   layers::PositionEmbedding _positions;
