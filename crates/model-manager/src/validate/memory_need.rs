@@ -88,7 +88,7 @@ struct Weights {
     largest: u64,
     encoder: u64,
     window: u64,
-    /// Whether all replicas together have no more windows at once than a batch.
+    /// Whether all replicas together have no more windows at once than a batch, or one each.
     shares_batch: bool,
 }
 
@@ -111,7 +111,8 @@ pub fn memory_need(folder: &Path, kind: ModelKind, settings: &MemorySettings) ->
 impl Weights {
     fn need(&self, settings: &MemorySettings) -> MemoryNeed {
         let replicas = settings.replicas;
-        let windows = if self.shares_batch { settings.batch } else { product([settings.batch, replicas]) };
+        let windows =
+            if self.shares_batch { settings.batch.max(replicas) } else { product([settings.batch, replicas]) };
         // Biases and norms stay floats; a matrix of integers has a scale for each row, less than a hundredth of it.
         let matrices = product([self.matrices, matrix_bytes(settings.compute_type)]);
         let weight_bytes = sum([matrices, product([self.others, FLOAT])]);
@@ -163,7 +164,8 @@ fn whisper(folder: &Folder) -> Result<Weights, Invalid> {
         others: model.other_numbers,
         largest: model.largest_numbers,
         // The most is in the feed-forward part: its inner layer, four times as wide, as floats and as integers, beside
-        // what goes in and comes out. Twice as much, since what is free between blocks cannot always be used.
+        // what goes in and comes out; with many threads for all frames at once. Twice as much, since what is free
+        // between blocks cannot always be used.
         encoder: product([2, 10, FRAMES, width, FLOAT]),
         window: sum([
             product([FRAMES + BEAMS * POSITIONS, keys_and_values]),

@@ -34,7 +34,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn most(&self, work: &Self::Work, most: usize) -> usize;
 
     /// Whether windows like this one take memory of their own for as long as they are computed. Of such, all threads
-    /// together compute no more at once than a batch may have.
+    /// together compute no more at once than a batch may have, or one each.
     fn holds(work: &Self::Work) -> bool;
 
     /// Computes windows of one key: an answer for each, in their order.
@@ -52,11 +52,17 @@ pub(crate) trait Engine: Send + Sync + 'static {
 pub(crate) struct PoolConfig {
     /// Threads, each with a batch of its own.
     pub(crate) replicas: usize,
-    /// Windows of a batch, and of all batches together of those that [`Engine::holds`].
+    /// Windows of a batch.
     pub(crate) max_batch: usize,
 }
 
 impl PoolConfig {
+    /// Windows of those that [`Engine::holds`], of all batches together: as many as a batch may have, and one for each
+    /// thread.
+    fn held_windows(self) -> usize {
+        self.max_batch.max(self.replicas)
+    }
+
     /// Windows that hold memory, of a batch that is full: so few that half of the threads have one, while the others
     /// begin the next windows.
     fn held_batch(self) -> usize {
@@ -236,7 +242,7 @@ impl<E: Engine> Shared<E> {
         loop {
             let gone = state.queue.remove(|job| !job.is_wanted());
             let held: usize = state.running.iter().flatten().map(|batch| batch.held).sum();
-            let room = self.config.max_batch.saturating_sub(held);
+            let room = self.config.held_windows().saturating_sub(held);
             let batch = state.queue.take(
                 |job: &Job<E>| {
                     let holds = E::holds(&job.work);

@@ -7,7 +7,6 @@ use super::*;
 struct Doubling {
     gate: Mutex<mpsc::Receiver<()>>,
     batches: Arc<Mutex<Vec<Vec<u32>>>>,
-    held: u32,
 }
 
 impl Engine for Doubling {
@@ -39,7 +38,7 @@ impl Engine for Doubling {
     fn run(&self, batch: &[&u32]) -> Result<Vec<u32>, String> {
         let batch: Vec<u32> = batch.iter().map(|number| **number).collect();
         self.batches.lock().expect("no panic").push(batch.clone());
-        if batch.contains(&self.held) {
+        if batch.iter().any(|number| [HELD, LARGE_AND_HELD].contains(number)) {
             self.gate.lock().expect("no panic").recv().expect("the test lets it go");
         }
         assert!(!batch.contains(&13), "thirteen");
@@ -71,7 +70,7 @@ impl PoolEvents for Counted {
     }
 }
 
-/// A pool whose engine is busy with `held` until the sender sends.
+/// A pool whose engine is busy with a held number until the sender sends.
 struct Scene {
     pool: Pool<Doubling>,
     go: mpsc::Sender<()>,
@@ -80,14 +79,18 @@ struct Scene {
 }
 
 const HELD: u32 = 7;
+const LARGE_AND_HELD: u32 = 1007;
 
 impl Scene {
     fn new() -> Self {
+        Self::with(PoolConfig { replicas: 1, max_batch: 4 })
+    }
+
+    fn with(config: PoolConfig) -> Self {
         let (go, gate) = mpsc::channel();
         let batches = Arc::<Mutex<Vec<Vec<u32>>>>::default();
-        let engine = Doubling { gate: Mutex::new(gate), batches: Arc::clone(&batches), held: HELD };
+        let engine = Doubling { gate: Mutex::new(gate), batches: Arc::clone(&batches) };
         let counted = Arc::<Counted>::default();
-        let config = PoolConfig { replicas: 1, max_batch: 4 };
         let pool = Pool::start(engine, config, Arc::clone(&counted) as _).expect("starts");
         Self { pool, go, batches, counted }
     }
@@ -106,11 +109,15 @@ impl Scene {
         }
     }
 
-    /// Keeps the engine busy.
+    /// Keeps a thread of the engine busy.
     fn hold(&self) -> std::thread::JoinHandle<Result<Vec<u32>, String>> {
-        let held = self.call(vec![HELD], &Cancel::new());
+        self.hold_with(vec![HELD])
+    }
+
+    fn hold_with(&self, windows: Vec<u32>) -> std::thread::JoinHandle<Result<Vec<u32>, String>> {
+        let held = self.call(windows, &Cancel::new());
         let deadline = Instant::now() + Duration::from_secs(10);
-        while self.pool.longest_running().is_none() {
+        while self.batches().is_empty() {
             assert!(Instant::now() < deadline);
             std::thread::yield_now();
         }
@@ -189,4 +196,28 @@ fn it_says_how_long_a_batch_has_been_computed() {
     assert!(scene.pool.longest_running() >= Some(Duration::from_millis(20)));
     scene.go.send(()).expect("held");
     assert!(held.join().expect("no panic").is_ok());
+}
+
+#[test]
+fn all_threads_together_hold_no_more_windows_than_a_batch_may_have() {
+    let scene = Scene::with(PoolConfig { replicas: 2, max_batch: 2 });
+    let held = scene.hold_with(vec![LARGE_AND_HELD, 1008]);
+    let waits = scene.call(vec![1009], &Cancel::new());
+    scene.until_waiting(1);
+    let small = scene.call(vec![1], &Cancel::new());
+    assert_eq!(small.join().expect("no panic"), Ok(vec![2]), "the other thread has work that holds nothing");
+    assert_eq!(scene.batches(), [vec![LARGE_AND_HELD, 1008], vec![1]]);
+    scene.go.send(()).expect("held");
+    assert_eq!(waits.join().expect("no panic"), Ok(vec![2018]));
+    assert_eq!(held.join().expect("no panic"), Ok(vec![2014, 2016]));
+}
+
+#[test]
+fn each_thread_may_hold_a_window() {
+    let scene = Scene::with(PoolConfig { replicas: 2, max_batch: 1 });
+    let held = scene.hold_with(vec![LARGE_AND_HELD]);
+    let other = scene.call(vec![1008], &Cancel::new());
+    assert_eq!(other.join().expect("no panic"), Ok(vec![2016]));
+    scene.go.send(()).expect("held");
+    assert_eq!(held.join().expect("no panic"), Ok(vec![2014]));
 }
