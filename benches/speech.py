@@ -159,10 +159,11 @@ class Sides:
         return found
 
     def for_many_clips(self):
-        """As docs/WORKERS.md has it: on a processor a replica for each thread, with a window or two at a time."""
+        """As docs/WORKERS.md has it: on a processor a replica for each thread, and half as many windows again."""
         if self.device != "cpu":
             return {}
-        return {"WORKER_REPLICAS": str(self.threads), "WORKER_THREADS": "1", "WORKER_MAX_BATCH": "2"}
+        windows = self.threads + self.threads // 2
+        return {"WORKER_REPLICAS": str(self.threads), "WORKER_THREADS": "1", "WORKER_MAX_BATCH": str(windows)}
 
     def ours(self, at_once, clips, variables, expected):
         """A new worker, so that its peak is of these clips."""
@@ -326,7 +327,7 @@ def report_lines(record):
         f"The same model, engine (CTranslate2 4.8.4), options ({json.dumps(OPTIONS)}, beam 5) and {record['threads']} threads; OpenMP threads of both "
         "wait passively. Ours is `speech-flow worker whisper`, asked over HTTP on loopback; faster-whisper runs in its own "
         f"process, without a server: for {record['clients']} clients a pool of {record['clients']} threads, the better of one replica with all threads and "
-        "of a replica (`num_workers`) for each, and ours with a replica for each (`WORKER_REPLICAS`, `WORKER_MAX_BATCH=2`). *Loaded*, *ready* and *first clip* are from the start of the process on a warm cache, until "
+        "of a replica (`num_workers`) for each, and ours with a replica for each (`WORKER_REPLICAS`) and half as many windows again (`WORKER_MAX_BATCH`). *Loaded*, *ready* and *first clip* are from the start of the process on a warm cache, until "
         "the model is loaded, until it has heard a second of sound to warm up, and until the first clip has its answer; ours starts from what `preload --prepare` left and looks at every file first. "
         "To warm up, both generate two or three tokens, ours in a window of that second, faster-whisper in the 30 seconds that it always takes (twice where it detects the language, as with the fixture); to answer its first clip soonest, faster-whisper goes without. *Long* is the whole process, with start and load. "
         "Each row says how many runs it has, whatever the line above says of all; ratios are of their medians, ours to theirs.\n",
