@@ -1,9 +1,9 @@
 //! One writer's folder for one blob, and how it changes hands.
 //!
 //! A partial belongs to whom its `owner.json` names, and only while the id in there is the one in the
-//! folder's name. It is claimed by renaming the folder to a new id: one of several claimers wins. Until
-//! the winner has written its own record the two ids differ, which nobody takes for abandoned before
-//! it has been so for [`SILENT_AFTER`].
+//! folder's name. It is claimed by renaming the folder to a new id: one of several claimers wins. Each
+//! puts its record into the folder first, under a name that has the new id in it, so that whoever is
+//! killed right after the rename has left a name, and the next run need not wait for [`SILENT_AFTER`].
 //!
 //! After a crash: `data` and `journal` are there or not, whole or torn; the journal decides, and what
 //! it does not vouch for is fetched again.
@@ -40,20 +40,29 @@ pub struct PartialOwner {
     pub released: bool,
 }
 
-/// What a partial's `owner.json` says; `None` when it is missing, damaged or of an earlier owner.
+/// Whose a partial is; `None` when its record is missing, damaged or of an earlier owner.
 pub fn partial_owner(partial: &Path) -> Option<PartialOwner> {
+    owner_record(partial).map(|(owner, _)| owner)
+}
+
+/// The owner's record, and the file that it is in: `owner.json`, or that of a claim in progress.
+fn owner_record(partial: &Path) -> Option<(PartialOwner, PathBuf)> {
     let name = partial.file_name()?.to_str()?;
     let (_, id) = Layout::parse_partial(name)?;
-    let bytes = read_bounded(&Layout::partial_owner(partial), MAX_OWNER_BYTES)?;
-    serde_json::from_slice(&bytes).ok().filter(|owner: &PartialOwner| owner.id == id)
+    let read = |path: &Path| {
+        let bytes = read_bounded(path, MAX_OWNER_BYTES)?;
+        serde_json::from_slice(&bytes).ok().filter(|owner: &PartialOwner| owner.id == id)
+    };
+    let places = [Layout::partial_owner(partial), staged_record(partial, id)];
+    places.into_iter().find_map(|path| Some((read(&path)?, path)))
 }
 
 /// Whether somebody writes a partial, as far as known.
 pub fn partial_liveness(partial: &Path, clock: &VolumeClock) -> Liveness {
-    match partial_owner(partial) {
-        Some(owner) if owner.released => Liveness::Dead,
-        Some(owner) => owner.owner.liveness(clock.age(&Layout::partial_owner(partial)).ok()),
-        // Just being made, just being claimed, or left by a crash in such a moment.
+    match owner_record(partial) {
+        Some((owner, _)) if owner.released => Liveness::Dead,
+        Some((owner, record)) => owner.owner.liveness(clock.age(&record).ok()),
+        // Just being made, or left by a crash in such a moment.
         None => match clock.age(partial) {
             Ok(age) if age > SILENT_AFTER => Liveness::Dead,
             _ => Liveness::Unknown,
@@ -223,10 +232,10 @@ impl Partial {
     fn claim(cache: &Cache, repo: &RepoId, file: &RemoteFile, folder: &Path) -> Option<Self> {
         let id = volume::random_id();
         let ours = cache.layout().partial(repo, &file.digest, &id);
-        // The touch comes first: the folder must not look abandoned under its new name.
-        touch(folder).and_then(|()| fs::rename(folder, &ours)).ok()?;
-        let heartbeat = match write_owner(&ours, &id) {
-            Ok(heartbeat) => Some(Arc::new(heartbeat)),
+        // The record and the touch come first: under its new name the folder must neither be nobody's nor look old.
+        stage_record(folder, &id, false).and_then(|()| touch(folder)).and_then(|()| fs::rename(folder, &ours)).ok()?;
+        let heartbeat = match place_record(&ours, &id) {
+            Ok(()) => Some(Arc::new(Heartbeat::start(Layout::partial_owner(&ours)))),
             Err(error) => {
                 tracing::debug!(path = %ours.display(), %error, "a claimed partial could not be marked");
                 None
@@ -301,11 +310,22 @@ fn write_owner(folder: &Path, id: &str) -> io::Result<Heartbeat> {
 }
 
 fn write_record(folder: &Path, id: &str, released: bool) -> io::Result<()> {
+    stage_record(folder, id, released)?;
+    place_record(folder, id)
+}
+
+fn stage_record(folder: &Path, id: &str, released: bool) -> io::Result<()> {
     let record = PartialOwner { id: id.to_owned(), owner: OwnerId::this_process().clone(), released };
-    let path = Layout::partial_owner(folder);
-    let staged = Layout::staging_name(&path, id);
-    fs::write(&staged, serde_json::to_vec(&record)?)?;
-    fs::rename(&staged, &path)
+    fs::write(staged_record(folder, id), serde_json::to_vec(&record)?)
+}
+
+fn place_record(folder: &Path, id: &str) -> io::Result<()> {
+    fs::rename(staged_record(folder, id), Layout::partial_owner(folder))
+}
+
+/// Where a record is before it is in its place.
+fn staged_record(folder: &Path, id: &str) -> PathBuf {
+    Layout::staging_name(&Layout::partial_owner(folder), id)
 }
 
 /// The partials of a blob.

@@ -104,8 +104,40 @@ fn what_a_crash_left_half_prepared_goes_when_it_is_old() {
     assert_eq!(left, [folder.join(".stage-fresh")]);
 }
 
+/// What a claim has done once its rename is through: the record of `owner` is on its way to its place.
+async fn half_claimed(kit: &Kit, file: &RemoteFile, bytes: &[u8], owner: OwnerId) -> std::path::PathBuf {
+    const ID: &str = "00000000000000bb";
+    let partial = half(kit, file, bytes).await;
+    let record = PartialOwner { id: ID.to_owned(), owner, released: false };
+    let staged = partial.join(format!(".owner.json.{ID}.tmp"));
+    fs::write(staged, serde_json::to_vec(&record).expect("serializes")).expect("writes");
+    let renamed = kit.cache.layout().partial(&repo(), &file.digest, ID);
+    fs::rename(&partial, &renamed).expect("renames");
+    renamed
+}
+
 #[tokio::test]
 async fn a_claim_in_progress_is_left_alone() {
+    let bytes = content(BIG);
+    let file = lfs_file("model.bin", &bytes);
+    let kit = Kit::new();
+    let claimed = half_claimed(&kit, &file, &bytes, OwnerId::this_process().clone()).await;
+    assert_eq!(kit.staging(&file).resumed_bytes(), 0);
+    assert!(claimed.exists());
+}
+
+#[tokio::test]
+async fn a_claim_that_was_killed_in_progress_costs_nothing() {
+    let bytes = content(BIG);
+    let file = lfs_file("model.bin", &bytes);
+    let kit = Kit::new();
+    half_claimed(&kit, &file, &bytes, dead()).await;
+    assert_eq!(kit.staging(&file).resumed_bytes(), HALF as u64);
+    assert_eq!(kit.partials().len(), 1);
+}
+
+#[tokio::test]
+async fn a_partial_without_a_record_is_left_alone_until_it_is_old() {
     let bytes = content(BIG);
     let file = lfs_file("model.bin", &bytes);
     let kit = Kit::new();
@@ -114,6 +146,9 @@ async fn a_claim_in_progress_is_left_alone() {
     fs::rename(&partial, &renamed).expect("renames");
     assert_eq!(kit.staging(&file).resumed_bytes(), 0);
     assert!(renamed.exists());
+    let old = std::time::SystemTime::now() - Duration::from_secs(1000);
+    fs::File::open(&renamed).expect("opens").set_modified(old).expect("sets");
+    assert_eq!(kit.staging(&file).resumed_bytes(), HALF as u64);
 }
 
 #[tokio::test]
