@@ -88,7 +88,7 @@ struct Weights {
     largest: u64,
     encoder: u64,
     window: u64,
-    /// Whether all replicas together have no more windows at once than a batch, or one each.
+    /// Whether all replicas together have no more windows at once than a batch, or than there are replicas.
     shares_batch: bool,
 }
 
@@ -163,9 +163,9 @@ fn whisper(folder: &Folder) -> Result<Weights, Invalid> {
         matrices: sum([model.matrix_numbers, product([model.vocabulary.unwrap_or_default().into(), width])]),
         others: model.other_numbers,
         largest: model.largest_numbers,
-        // The most is in the feed-forward part: its inner layer, four times as wide, as floats and as integers, beside
-        // what goes in and comes out; with many threads for all frames at once. Twice as much, since what is free
-        // between blocks cannot always be used.
+        // The most is in the feed-forward part: queries, keys and values beside what goes in; and for two thirds of the
+        // frames, with four threads or more, the inner layer, four times as wide, as floats and as integers, and what
+        // comes out. Twice as much, since what is free between blocks cannot always be used.
         encoder: product([2, 10, FRAMES, width, FLOAT]),
         window: sum([
             product([FRAMES + BEAMS * POSITIONS, keys_and_values]),

@@ -34,7 +34,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn most(&self, work: &Self::Work, most: usize) -> usize;
 
     /// Whether windows like this one take memory of their own for as long as they are computed. Of such, all threads
-    /// together compute no more at once than a batch may have, or one each.
+    /// together compute no more at once than a batch may have, or than there are threads.
     fn holds(work: &Self::Work) -> bool;
 
     /// Computes windows of one key: an answer for each, in their order.
@@ -57,8 +57,8 @@ pub(crate) struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// Windows of those that [`Engine::holds`], of all batches together: as many as a batch may have, and one for each
-    /// thread.
+    /// Windows of those that [`Engine::holds`], of all batches together: as many as a batch may have, or as there are
+    /// threads, if that is more.
     fn held_windows(self) -> usize {
         self.max_batch.max(self.replicas)
     }

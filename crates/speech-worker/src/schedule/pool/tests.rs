@@ -213,7 +213,7 @@ fn all_threads_together_hold_no_more_windows_than_a_batch_may_have() {
 }
 
 #[test]
-fn each_thread_may_hold_a_window() {
+fn as_many_windows_as_threads_may_be_held() {
     let scene = Scene::with(PoolConfig { replicas: 2, max_batch: 1 });
     let held = scene.hold_with(vec![LARGE_AND_HELD]);
     let other = scene.call(vec![1008], &Cancel::new());
