@@ -183,6 +183,7 @@ class Encoder {
   }
 
  private:
+  // Apart, so that what they compute in is free before the output is taken.
   void run_layers(StorageView& x) const {
     Scratch scratch;
     for (const auto& layer : _layers)

@@ -206,7 +206,8 @@ options! {
     }
     WORKER_MAX_BATCH: u32 = values::batch, IN_FILE {
         "worker.max-batch", ["WORKER_MAX_BATCH"], default: "`8`", takes: "a number from 1 to 128",
-        "Windows of 30 s, of all requests, that are computed together; all replicas decode no more at once, or as many as there are replicas."
+        "Windows of 30 s, of all requests, that are computed together; all replicas decode no more at once, or as many as \
+         there are replicas."
     }
     WORKER_ENCODER_WINDOW: EncoderWindow = values::encoder_window, IN_FILE {
         "worker.encoder-window", ["WORKER_ENCODER_WINDOW"], default: "`full`", takes: "`full` or `fitted`",
